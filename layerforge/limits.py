@@ -1,0 +1,20 @@
+"""Lambda's limits on layers, in bytes.
+
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html gives them in
+megabytes; the service's own messages name the bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+UNZIPPED_LIMIT: Final = 262_144_000
+"""What Lambda calls 250 MB: a layer, or a function with its layers, must be smaller."""
+
+MAX_UNZIPPED: Final = UNZIPPED_LIMIT - 1
+
+DIRECT_UPLOAD_LIMIT: Final = 52_428_800
+"""A zip of this many bytes or more can only be published by way of S3."""
+
+ZIP64_ENTRIES: Final = 65_535
+"""A zip of this many entries or more needs the zip64 format."""

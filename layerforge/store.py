@@ -1,0 +1,269 @@
+"""The content-addressed cache: verified archives, their indexes, derived bytes.
+
+Many processes may use one store at once. A file appears under its final name only
+when it is whole, so there is nothing to repair, and all of it may be deleted at any
+time: what is gone is fetched or made again.
+
+    artifacts/ab/SHA256       an archive, exactly as the index served it
+    indexes/ab/KEY            what was read out of an archive, as JSON
+    derived/ab/KEY            one file's new bytes, behind a header that describes them
+    partial/SHA256            a download under way, locked by who downloads it
+    records/KEY               what the last build of a zip was made from
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import struct
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from layerforge.compressor import COMPRESSOR, compress
+from layerforge.errors import BuildError
+from layerforge.tree import Content
+
+_DERIVED = struct.Struct("<8sHxxIQ32s")
+_DERIVED_MAGIC: Final = b"LFDERIV1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a part of the store holds: how many files, and their bytes."""
+
+    files: int
+    size: int
+
+
+class Store:
+    """A folder of the user's, made when something is first put into it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    # -- artifacts ---------------------------------------------------------------
+
+    def artifact(self, sha256: str) -> Path:
+        """Say where the archive of this hash is, or will be."""
+        return self._path("artifacts", sha256)
+
+    def holds(self, sha256: str) -> bool:
+        """Say whether the archive is here, and mark it as used."""
+        return _touch(self.artifact(sha256))
+
+    @contextmanager
+    def partial(self, sha256: str) -> Iterator[IO[bytes]]:
+        """Open a download's file, positioned at its end, this process its only writer.
+
+        What an earlier, interrupted process left is there to be continued. Waits
+        while another process downloads the same archive: look again whether it is
+        there, once inside.
+        """
+        path = self.root / "partial" / sha256
+        with _explaining(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            while True:
+                stream = path.open("ab+")
+                fcntl.flock(stream, fcntl.LOCK_EX)
+                # Who held the lock before may have moved or deleted the file.
+                with suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(stream.fileno()), path.stat()):
+                        break
+                stream.close()
+        with stream:
+            yield stream
+
+    def admit(self, sha256: str) -> Path:
+        """Make a finished, checked download the artifact; call it inside `partial`."""
+        final = self.artifact(sha256)
+        with _explaining(final):
+            final.parent.mkdir(parents=True, exist_ok=True)
+            (self.root / "partial" / sha256).replace(final)
+        return final
+
+    def discard(self, sha256: str) -> None:
+        """Forget a download that turned out wrong; call it inside `partial`."""
+        (self.root / "partial" / sha256).unlink(missing_ok=True)
+
+    def adopt(self, source: Path, sha256: str) -> Path:
+        """Copy a local archive in; `BuildError` where its bytes are others by now."""
+        with self.partial(sha256) as stream, _explaining(source):
+            stream.truncate(0)
+            digest = hashlib.sha256()
+            with source.open("rb") as original:
+                while chunk := original.read(1 << 20):
+                    digest.update(chunk)
+                    stream.write(chunk)
+            stream.flush()
+            if digest.hexdigest() != sha256:
+                self.discard(sha256)
+                raise BuildError(
+                    f"{source} has SHA-256 {digest.hexdigest()}, not {sha256}, "
+                    "which was locked",
+                    remedy="If the new file is the right one: layerforge lock.",
+                )
+            return self.admit(sha256)
+
+    # -- small documents -----------------------------------------------------------
+
+    def load(self, kind: str, key: str) -> bytes | None:
+        """Read a document that was saved, or nothing."""
+        try:
+            return self._path(kind, key).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def save(self, kind: str, key: str, document: bytes) -> None:
+        """Keep a document; the last of several writers wins."""
+        self._write(self._path(kind, key), document)
+
+    # -- derived bytes ---------------------------------------------------------------
+
+    def derived(self, sha256: str, transform: str) -> Content | None:
+        """Find what ``transform`` made of the content with this hash."""
+        path = self._path("derived", _derived_key(sha256, transform))
+        try:
+            with path.open("rb") as stream:
+                head = stream.read(_DERIVED.size)
+                length = os.fstat(stream.fileno()).st_size - _DERIVED.size
+        except FileNotFoundError:
+            return None
+        magic, method, crc32, size, digest = _DERIVED.unpack(head)
+        if magic != _DERIVED_MAGIC:
+            return None
+        _touch(path)
+        return Content(
+            file=str(path),
+            offset=_DERIVED.size,
+            length=length,
+            method=method,
+            size=size,
+            crc32=crc32,
+            sha256=digest.hex(),
+        )
+
+    def derive(self, sha256: str, transform: str, data: bytes | bytearray) -> Content:
+        """Compress and keep ``data``, made by ``transform`` from that content."""
+        digest = hashlib.sha256(data)
+        method, packed = compress(data)
+        header = _DERIVED.pack(
+            _DERIVED_MAGIC, method, zlib.crc32(data), len(data), digest.digest()
+        )
+        path = self._path("derived", _derived_key(sha256, transform))
+        self._write(path, header, packed)
+        return Content(
+            file=str(path),
+            offset=_DERIVED.size,
+            length=len(packed),
+            method=method,
+            size=len(data),
+            crc32=zlib.crc32(data),
+            sha256=digest.hexdigest(),
+        )
+
+    # -- housekeeping ------------------------------------------------------------------
+
+    def usage(self) -> dict[str, Usage]:
+        """Say what each part holds, by name."""
+        return {
+            part.name: Usage(
+                files=len(files), size=sum(status.st_size for _, status in files)
+            )
+            for part in sorted(self._parts())
+            for files in [list(_files(part))]
+        }
+
+    def prune(
+        self, *, max_bytes: int | None = None, unused_seconds: float | None = None
+    ) -> Usage:
+        """Delete the least recently used files, and say what went.
+
+        First all that were last used longer than ``unused_seconds`` ago, then, the
+        oldest first, as many as it takes to hold no more than ``max_bytes``. A
+        download under way is never touched.
+        """
+        found = [item for part in self._parts() for item in _files(part)]
+        found.sort(key=lambda item: item[1].st_mtime)
+        held = sum(status.st_size for _, status in found)
+        oldest = time.time() - (unused_seconds or 0)
+        gone = freed = 0
+        for path, status in found:
+            expired = unused_seconds is not None and status.st_mtime < oldest
+            crowded = max_bytes is not None and held - freed > max_bytes
+            if (expired or crowded) and _delete(path):
+                gone += 1
+                freed += status.st_size
+        return Usage(files=gone, size=freed)
+
+    def _parts(self) -> list[Path]:
+        if not self.root.is_dir():
+            return []
+        names = ("artifacts", "indexes", "derived", "partial", "records")
+        return [self.root / name for name in names if (self.root / name).is_dir()]
+
+    def _path(self, kind: str, key: str) -> Path:
+        return self.root / kind / key[:2] / key
+
+    def _write(self, path: Path, *parts: bytes | bytearray) -> None:
+        with _explaining(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+            try:
+                with os.fdopen(handle, "wb") as stream:
+                    for part in parts:
+                        stream.write(part)
+                Path(name).replace(path)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+
+
+def _derived_key(sha256: str, transform: str) -> str:
+    return hashlib.sha256(f"{sha256} {transform} {COMPRESSOR}".encode()).hexdigest()
+
+
+def _touch(path: Path) -> bool:
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    except PermissionError:  # a store that is shared and read-only is still good
+        return path.exists()
+    return True
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            if path.is_file():
+                yield path, path.stat()
+
+
+def _delete(path: Path) -> bool:
+    if path.parent.name != "partial":
+        path.unlink(missing_ok=True)
+        return True
+    with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+        return True
+    return False
+
+
+@contextmanager
+def _explaining(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BuildError(
+            f"cannot write {path}: {error.strerror}",
+            remedy="Make room or give another folder with --cache-dir; "
+            "`layerforge cache prune` frees what was not used lately.",
+        ) from error

@@ -1,0 +1,191 @@
+"""Leave out what a layer doesn't need, by rules that are data.
+
+The rules stand in data/strip.toml, each with the reason why what it drops is not
+missed at run time. A rule never guesses by bare name where a package is known to
+need such files: those are its ``keep`` patterns.
+
+Patterns name files or folders below the ecosystem's own folder (``python/``), and a
+folder goes with all that is in it: ``pandas/tests``, ``**/tests``, ``*.dist-info/*``.
+``*`` and ``?`` stay within one name, ``**`` spans folders, ``[ab]`` is a choice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from layerforge.tree import FileEntry
+
+_RULES_FILE: Final = Path(__file__).parent / "data" / "strip.toml"
+
+
+class Profile(StrEnum):
+    """How much is left out: each profile includes the one before it."""
+
+    NONE = "none"
+    SAFE = "safe"
+    SLIM = "slim"
+
+    def includes(self, other: Profile) -> bool:
+        """Say whether the rules of ``other`` hold in this profile."""
+        order = list(Profile)
+        return order.index(other) <= order.index(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StripRule:
+    """One reason to leave files out, and the files it speaks of.
+
+    ``examples`` and ``counterexamples`` are paths that it must and must not drop; a
+    test runs them.
+    """
+
+    id: str
+    why: str
+    drop: tuple[str, ...]
+    keep: tuple[str, ...] = ()
+    profile: Profile = Profile.SAFE
+    ecosystem: str = ""
+    examples: tuple[str, ...] = ()
+    counterexamples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """A file that went: which rule answers for it, and the bytes it took."""
+
+    rule: str
+    path: str
+    origin: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stripped:
+    """What is left, in the order it came in, and what went."""
+
+    entries: tuple[FileEntry, ...]
+    removals: tuple[Removal, ...]
+
+
+def strip(
+    entries: Iterable[FileEntry],
+    rules: Sequence[StripRule],
+    *,
+    root: str,
+    keep: Sequence[str] = (),
+) -> Stripped:
+    """Apply ``rules`` in order; the first that drops a file answers for it.
+
+    ``root`` is the folder that patterns start from (``python/``); files outside it
+    stay. What matches ``keep`` stays, whatever the rules say.
+    """
+    tests = [(rule.id, matcher(rule.drop), matcher(rule.keep)) for rule in rules]
+    always = matcher(keep)
+    left: list[FileEntry] = []
+    removals: list[Removal] = []
+    for entry in entries:
+        path = entry.path.removeprefix(root)
+        culprit = ""
+        if path != entry.path and not always(path):
+            for identifier, drops, keeps in tests:
+                if drops(path) and not keeps(path):
+                    culprit = identifier
+                    break
+        if culprit:
+            removals.append(
+                Removal(
+                    rule=culprit, path=entry.path, origin=entry.origin, size=entry.size
+                )
+            )
+        else:
+            left.append(entry)
+    return Stripped(entries=tuple(left), removals=tuple(removals))
+
+
+def rules_for(ecosystem: str, profile: Profile) -> tuple[StripRule, ...]:
+    """Give the rules of data/strip.toml that hold for a profile."""
+    return tuple(
+        rule
+        for rule in all_rules()
+        if rule.ecosystem == ecosystem and profile.includes(rule.profile)
+    )
+
+
+@cache
+def all_rules() -> tuple[StripRule, ...]:
+    """Read data/strip.toml."""
+    document = tomllib.loads(_RULES_FILE.read_text(encoding="utf-8"))
+    return tuple(
+        StripRule(
+            id=row["id"],
+            why=row["why"],
+            drop=tuple(row["drop"]),
+            keep=tuple(row.get("keep", ())),
+            profile=Profile(row["profile"]),
+            ecosystem=row["ecosystem"],
+            examples=tuple(row["examples"]),
+            counterexamples=tuple(row["counterexamples"]),
+        )
+        for row in document["rules"]
+    )
+
+
+@cache
+def rules_digest() -> str:
+    """SHA-256 (hex) of data/strip.toml: other rules, another layer."""
+    return hashlib.sha256(_RULES_FILE.read_bytes()).hexdigest()
+
+
+class _Matcher:
+    """Says whether a path, or a folder that it is in, matches one of the patterns."""
+
+    def __init__(self, patterns: tuple[str, ...]) -> None:
+        choices = "|".join(_regex(pattern) for pattern in patterns)
+        self._matches = (
+            re.compile(rf"(?:{choices})(?:/|\Z)").match if patterns else None
+        )
+
+    def __call__(self, path: str) -> bool:
+        return self._matches is not None and self._matches(path) is not None
+
+
+@cache
+def _compiled(patterns: tuple[str, ...]) -> _Matcher:
+    return _Matcher(patterns)
+
+
+def matcher(patterns: Sequence[str]) -> _Matcher:
+    """Compile patterns, of the form that this module's docstring gives."""
+    return _compiled(tuple(patterns))
+
+
+_PIECE: Final = re.compile(r"\*\*/|\*\*|\*|\?|\[!?[^\]/]+\]|.", re.DOTALL)
+
+
+def _regex(pattern: str) -> str:
+    return "".join(map(_translate, _PIECE.findall(pattern.rstrip("/"))))
+
+
+def _translate(piece: str) -> str:
+    match piece:
+        case "**/":
+            return "(?:[^/]+/)*"
+        case "**":
+            return ".*"
+        case "*":
+            return "[^/]*"
+        case "?":
+            return "[^/]"
+        case _ if len(piece) > 1:
+            inside = piece[1:-1].replace("\\", r"\\").replace("[", r"\[")
+            return f"[^/{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"
+        case _:
+            return re.escape(piece)

@@ -1,0 +1,174 @@
+"""The files of a layer, as values: what /opt will look like, before there is a zip.
+
+Nothing is unpacked to make a tree. Each file points at bytes that lie, deflated or
+stored, in an archive of the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from layerforge.elf import ElfFacts
+from layerforge.errors import BuildError
+
+STORED: Final = 0
+DEFLATED: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """Bytes of one file: where they lie, and what they are once inflated.
+
+    ``offset`` and ``length`` say where in ``file`` the (deflated or stored) bytes
+    are; ``size``, ``crc32`` and ``sha256`` (hex) speak of the inflated bytes.
+    """
+
+    file: str
+    offset: int
+    length: int
+    method: int
+    size: int
+    crc32: int
+    sha256: str
+
+    def raw(self) -> bytes:
+        """Give the bytes as they lie in ``file``."""
+        with Path(self.file).open("rb") as stream:
+            stream.seek(self.offset)
+            return stream.read(self.length)
+
+    def inflated(self) -> bytes:
+        """Give the bytes of the file itself, all at once."""
+        raw = self.raw()
+        return raw if self.method == STORED else zlib.decompress(raw, wbits=-15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """One file or symbolic link of a layer, at ``path`` below /opt.
+
+    ``origin`` is the distribution that it came with. A symbolic link has a ``link``
+    and no ``content``.
+    """
+
+    path: str
+    origin: str
+    content: Content | None = None
+    link: str = ""
+    executable: bool = False
+    elf: ElfFacts | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that count against Lambda's limit: a link's are its target's name."""
+        return self.content.size if self.content else len(self.link.encode())
+
+    @property
+    def identity(self) -> str:
+        """What must be equal for two entries to be the same file but for its mode."""
+        return self.content.sha256 if self.content else f"link:{self.link}"
+
+
+Judge = Callable[[FileEntry, FileEntry], bool]
+
+
+def same_file(one: FileEntry, other: FileEntry) -> bool:
+    """Say whether two entries at one path may be taken for one file."""
+    return one.identity == other.identity
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Entries in path order, no path twice, no path both a file and a folder."""
+
+    entries: tuple[FileEntry, ...]
+
+    def __iter__(self) -> Iterator[FileEntry]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @cached_property
+    def size(self) -> int:
+        """Unzipped bytes, as Lambda counts them."""
+        return sum(entry.size for entry in self.entries)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of paths, modes and contents.
+
+        It does not depend on how the bytes are compressed, so it is the same for
+        every version of layerforge that makes the same layer.
+        """
+        digest = hashlib.sha256()
+        for entry in self.entries:
+            mode = "link" if entry.link else "755" if entry.executable else "644"
+            digest.update(f"{entry.path}\0{mode}\0{entry.identity}\n".encode())
+        return digest.hexdigest()
+
+
+def unite(
+    entries: Iterable[FileEntry],
+    *,
+    same: Judge = same_file,
+    chosen: dict[str, str] | None = None,
+) -> Tree:
+    """Make one tree of the entries of many packages.
+
+    Two entries at one path must be ``same``, or ``chosen`` must say whose it is, as
+    ``{path: origin}``. Raises `BuildError` for every collision at once.
+    """
+    chosen = chosen or {}
+    kept: dict[str, FileEntry] = {}
+    collisions: list[tuple[FileEntry, FileEntry]] = []
+    for entry in entries:
+        present = kept.get(entry.path)
+        if present is None:
+            kept[entry.path] = entry
+        elif entry.path in chosen:
+            if entry.origin == chosen[entry.path]:
+                kept[entry.path] = entry
+        elif same(present, entry):
+            if entry.executable and not present.executable:
+                kept[entry.path] = entry
+        else:
+            collisions.append((present, entry))
+    ordered = tuple(kept[path] for path in sorted(kept))
+    _refuse_collisions(collisions)
+    _refuse_files_that_are_folders(kept)
+    return Tree(ordered)
+
+
+def _refuse_collisions(collisions: list[tuple[FileEntry, FileEntry]]) -> None:
+    if not collisions:
+        return
+    lines = [
+        f"  {one.path}: {one.origin} and {other.origin}" for one, other in collisions
+    ]
+    one, other = collisions[0]
+    raise BuildError(
+        "packages write different contents to the same path:\n" + "\n".join(lines),
+        remedy="Say whose file it is to be, for each path, in the layer's table: "
+        f'collisions = {{"{one.path}" = "{other.origin}"}}; or leave it out with '
+        "exclude.",
+    )
+
+
+def _refuse_files_that_are_folders(kept: dict[str, FileEntry]) -> None:
+    for path, entry in kept.items():
+        folder = path.rpartition("/")[0]
+        while folder:
+            if folder in kept:
+                raise BuildError(
+                    f"{folder} is a file of {kept[folder].origin}, and a folder of "
+                    f"{entry.origin} ({path})",
+                    remedy="Leave one of them out with exclude.",
+                )
+            folder = folder.rpartition("/")[0]

@@ -1,0 +1,102 @@
+"""The strip engine, and every row of data/strip.toml by its own examples."""
+
+import pytest
+
+from layerforge.strip import Profile, Removal, StripRule, all_rules, matcher, strip
+from layerforge.tree import FileEntry
+
+RULES = all_rules()
+
+
+def entry(path: str) -> FileEntry:
+    return FileEntry(path=path, origin="demo", link="x")
+
+
+def dropped(rule: StripRule, path: str) -> bool:
+    return not strip([entry(f"python/{path}")], [rule], root="python/").entries
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_rule_drops_its_examples_and_keeps_its_counterexamples(
+    rule: StripRule,
+) -> None:
+    assert rule.why
+    assert rule.examples
+    assert rule.counterexamples
+    assert [path for path in rule.examples if not dropped(rule, path)] == []
+    assert [path for path in rule.counterexamples if dropped(rule, path)] == []
+
+
+def test_rule_ids_are_unique() -> None:
+    assert len({rule.id for rule in RULES}) == len(RULES)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "expected"),
+    [
+        ("pandas/tests", "pandas/tests/frame/test_a.py", True),
+        ("pandas/tests/", "pandas/tests/frame/test_a.py", True),
+        ("pandas/tests", "pandas/tests", True),
+        ("pandas/tests", "pandas/tests_of_mine/a.py", False),
+        ("tests", "pandas/tests/a.py", False),
+        ("**/tests", "tests/a.py", True),
+        ("**/tests", "a/b/tests/c.py", True),
+        ("*.md", "README.md", True),
+        ("*.md", "docs/README.md", False),
+        ("**/*.md", "docs/README.md", True),
+        ("a/**", "a/b/c", True),
+        ("a/**/z", "a/z", True),
+        ("a/**/z", "a/b/c/z", True),
+        ("?.py", "a.py", True),
+        ("?.py", "ab.py", False),
+        ("[ab].py", "b.py", True),
+        ("[!ab].py", "b.py", False),
+        ("[!ab].py", "c.py", True),
+        ("a.c", "abc", False),
+        ("a+b", "a+b", True),
+        ("Tests", "tests", False),
+    ],
+)
+def test_a_pattern_matches(pattern: str, path: str, *, expected: bool) -> None:
+    assert matcher([pattern])(path) is expected
+
+
+def test_the_first_rule_that_drops_a_file_answers_for_it() -> None:
+    rules = [
+        StripRule(id="one", why="-", drop=("a/*",), keep=("a/x",)),
+        StripRule(id="two", why="-", drop=("**/x", "**/y")),
+    ]
+
+    stripped = strip(
+        [entry("python/a/x"), entry("python/a/y"), entry("python/z")],
+        rules,
+        root="python/",
+    )
+
+    assert stripped.removals == (
+        Removal(rule="two", path="python/a/x", origin="demo", size=1),
+        Removal(rule="one", path="python/a/y", origin="demo", size=1),
+    )
+    assert stripped.entries == (entry("python/z"),)
+
+
+def test_what_the_user_keeps_stays_whatever_the_rules_say() -> None:
+    rule = StripRule(id="all", why="-", drop=("**",))
+
+    stripped = strip(
+        [entry("python/a/b"), entry("python/c")], [rule], root="python/", keep=["a"]
+    )
+
+    assert stripped.entries == (entry("python/a/b"),)
+
+
+def test_files_outside_the_ecosystems_folder_are_left_alone() -> None:
+    rule = StripRule(id="all", why="-", drop=("**",))
+
+    assert strip([entry("bin/tool")], [rule], root="python/").removals == ()
+
+
+def test_slim_includes_safe_and_none_includes_nothing_else() -> None:
+    assert Profile.SLIM.includes(Profile.SAFE)
+    assert not Profile.SAFE.includes(Profile.SLIM)
+    assert not Profile.NONE.includes(Profile.SAFE)

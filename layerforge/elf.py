@@ -10,7 +10,7 @@ import mmap
 import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Final, cast
 
 from layerforge.elf_layout import ElfError, read_layout
 from layerforge.elf_tail import plan_cut, trim
@@ -18,13 +18,14 @@ from layerforge.elf_tail import plan_cut, trim
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from elftools.elf.dynamic import DynamicSegment, DynamicTag
+
 __all__ = ["ElfError", "ElfFacts", "Image", "is_elf", "read_facts", "trim"]
 
 Image = bytes | bytearray | memoryview | mmap.mmap
 
 # Fifty times what the largest libraries take; half a second at the most.
 _MOST_READS: Final = 50_000
-_WEAK: Final = 0x2  # VER_FLG_WEAK
 _NUMBERED: Final = re.compile(r"(.+)_([0-9]{1,9}(?:\.[0-9]{1,9})*)")
 
 
@@ -56,9 +57,8 @@ def is_elf(head: bytes) -> bool:
 def read_facts(image: Image) -> ElfFacts:
     """Read what a loader would read, copying no more of ``image`` than that.
 
-    ``runpath`` is DT_RUNPATH, or DT_RPATH where there is no other; a version whose
-    absence a loader forgives (VER_FLG_WEAK) is not among ``versions``. Time and
-    memory are bounded, whatever the bytes say. Raises `ElfError`.
+    ``runpath`` is DT_RUNPATH, or DT_RPATH where there is no other. Time and memory
+    are bounded, whatever the bytes say. Raises `ElfError`.
     """
     with memoryview(image) as view:
         layout = read_layout(view)
@@ -90,56 +90,62 @@ def _read_needs(view: memoryview) -> _Needs:
     from elftools.elf.elffile import ELFFile  # noqa: PLC0415
 
     try:
-        elf = ELFFile(_Stream(view))
+        elf = ELFFile(cast("IO[bytes]", _Stream(view)))
         # A loader goes by segments alone: what sections say may be wrong or missing.
         elf.header["e_shoff"] = 0
         dynamic = next(elf.iter_segments(type="PT_DYNAMIC"), None)
-        return _Needs() if dynamic is None else _needs(elf, dynamic)
-    except ElfError:
-        raise
-    # What pyelftools raises where a table is missing or a name isn't UTF-8.
-    except (ELFError, AssertionError, UnicodeDecodeError) as error:
+        if dynamic is None or not dynamic["p_filesz"]:
+            return _Needs()
+        return _needs(cast("DynamicSegment", dynamic))
+    except (ElfError, ELFError, UnicodeDecodeError) as error:
         raise ElfError(f"its dynamic section can't be read: {error}") from error
 
 
-def _needs(elf: Any, dynamic: Any) -> _Needs:
-    found: dict[str, list[str]] = {
-        "DT_SONAME": [],
-        "DT_NEEDED": [],
-        "DT_RPATH": [],
-        "DT_RUNPATH": [],
-    }
+def _needs(dynamic: DynamicSegment) -> _Needs:
+    _, names = dynamic.get_table_offset("DT_STRTAB")
+    if names is None:
+        raise ElfError("no segment holds its DT_STRTAB")
+    tags: dict[str, list[DynamicTag]] = {}
     for tag in dynamic.iter_tags():
-        name = tag.entry.d_tag
-        if name in found:
-            found[name].append(getattr(tag, name[3:].lower()))
-    paths = found["DT_RUNPATH"] or found["DT_RPATH"]
+        tags.setdefault(tag["d_tag"], []).append(tag)
+
+    def strings(kind: str) -> list[str]:
+        return [getattr(tag, kind.lower()) for tag in tags.get(f"DT_{kind}", ())]
+
+    versions: tuple[str, ...] = ()
+    if "DT_VERNEED" in tags and "DT_VERNEEDNUM" in tags:
+        count = tags["DT_VERNEEDNUM"][0]["d_val"]
+        versions = highest_versions(_read_versions(dynamic, names, count))
+    paths = strings("RUNPATH") or strings("RPATH")
     return _Needs(
-        soname="".join(found["DT_SONAME"][:1]),
-        needed=tuple(found["DT_NEEDED"]),
+        soname="".join(strings("SONAME")[:1]),
+        needed=tuple(strings("NEEDED")),
         runpath=tuple(":".join(paths).split(":")) if paths else (),
-        versions=highest_versions(_read_versions(elf, dynamic)),
+        versions=versions,
     )
 
 
-def _read_versions(elf: Any, dynamic: Any) -> Iterator[str]:
-    """Yield the version names of DT_VERNEED that a loader insists on."""
+def _read_versions(dynamic: DynamicSegment, names: int, count: int) -> Iterator[str]:
+    """Yield what ``count`` records of DT_VERNEED name; ``names`` is where names are."""
+    from elftools.construct.lib.container import Container  # noqa: PLC0415
     from elftools.elf.gnuversions import GNUVerNeedSection  # noqa: PLC0415
     from elftools.elf.sections import StringTableSection  # noqa: PLC0415
 
-    _, place = dynamic.get_table_offset("DT_VERNEED")
-    _, strings_place = dynamic.get_table_offset("DT_STRTAB")
-    count = next(dynamic.iter_tags("DT_VERNEEDNUM"), None)
-    if place is None or strings_place is None or count is None:
-        return
-    # The section headers that a linker would have written.
-    blank = {"sh_flags": 0, "sh_size": 0, "sh_addralign": 0}
-    strings = StringTableSection({**blank, "sh_offset": strings_place}, "", elf)
-    header = {**blank, "sh_offset": place, "sh_info": count["d_val"]}
-    for _, versions in GNUVerNeedSection(header, "", elf, strings).iter_versions():
-        for version in versions:
-            if not version["vna_flags"] & _WEAK:
-                yield version.name
+    _, table = dynamic.get_table_offset("DT_VERNEED")
+    if table is None:
+        raise ElfError("no segment holds its DT_VERNEED")
+
+    def section(offset: int, entries: int = 0) -> Container:
+        # The header that a linker would have written.
+        return Container(
+            sh_offset=offset, sh_info=entries, sh_flags=0, sh_size=0, sh_addralign=0
+        )
+
+    elf = dynamic.elffile
+    strings = StringTableSection(section(names), "", elf)
+    needs = GNUVerNeedSection(section(table, count), "", elf, strings)
+    for _, versions in needs.iter_versions():
+        yield from (version.name for version in versions)
 
 
 def highest_versions(versions: Iterable[str]) -> tuple[str, ...]:
@@ -183,7 +189,7 @@ class _Stream:
     def read(self, size: int) -> bytes:
         self._reads += 1
         if self._reads > _MOST_READS:
-            raise ElfError("its dynamic section has no end")
+            raise ElfError("its tables have no end")
         chunk = bytes(self._view[self._position : self._position + size])
         self._position += len(chunk)
         return chunk

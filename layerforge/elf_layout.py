@@ -19,6 +19,7 @@ STRINGS: Final = 3  # SHT_STRTAB
 RELOCATIONS: Final = frozenset({4, 9})  # SHT_RELA, SHT_REL
 NO_BITS: Final = 8  # SHT_NOBITS: room in memory, no bytes in the file
 ALLOCATED: Final = 0x2  # SHF_ALLOC
+INSTRUCTIONS: Final = 0x4  # SHF_EXECINSTR
 INFO_IS_SECTION: Final = 0x40  # SHF_INFO_LINK
 
 _EXTENDED_SEGMENTS: Final = 0xFFFF  # PN_XNUM
@@ -135,7 +136,7 @@ def _shapes(order: str, header: str, segment: str, section: str) -> Shapes:
 
 # By EI_CLASS and EI_DATA. Of a program header only three fields are read.
 _FORMATS: Final = {
-    (ei_class, ei_data): (bits, order == "<", _shapes(order, *shapes))
+    bytes((ei_class, ei_data)): (bits, order == "<", _shapes(order, *shapes))
     for ei_class, bits, *shapes in (
         (1, 32, "16s2H5I6H", "2I8xI12x", "10I"),
         (2, 64, "16s2HI3QI6H", "I4xQ16xQ16x", "2I4Q2I2Q"),
@@ -151,7 +152,7 @@ def read_layout(image: memoryview) -> Layout:
     """
     if bytes(image[:4]) != b"\x7fELF":
         raise ElfError("it does not begin like an ELF file")
-    found = _FORMATS.get(tuple(image[4:6]))
+    found = _FORMATS.get(bytes(image[4:6]))
     if found is None:
         raise ElfError("its class or byte order is unknown")
     bits, little_endian, shapes = found

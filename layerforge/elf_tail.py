@@ -15,6 +15,7 @@ from layerforge.elf_layout import (
     DYNAMIC,
     EXECUTABLE,
     INFO_IS_SECTION,
+    INSTRUCTIONS,
     NO_BITS,
     NULL,
     RELOCATIONS,
@@ -27,11 +28,15 @@ from layerforge.elf_layout import (
 
 _DROPPED_TYPES: Final = frozenset({NULL, SYMBOLS, STRINGS})
 _DROPPED_NAMES: Final = (
+    # Debugging information, or where to find it.
     b".debug_",
     b".zdebug_",
-    b".comment",
     b".gnu_debug",
+    # What compilers and linkers write of themselves.
+    b".comment",
+    b".annobin.notes",
     b".gnu.build.attributes",
+    b".note.gnu.gold-version",
 )
 _STEP: Final = 1 << 16
 
@@ -87,7 +92,13 @@ def _find_obstacle(image: memoryview, layout: Layout) -> str:
         return "it is neither a library nor a program"
     if not layout.little_endian:
         return "it is big-endian"
+    if any(map(_is_code_elsewhere, layout.sections)):
+        return "it holds the debugging information of another file"
     return layout.flaw or _find_stranger(image, layout)
+
+
+def _is_code_elsewhere(section: Section) -> bool:
+    return section.type == NO_BITS and bool(section.flags & INSTRUCTIONS)
 
 
 def _find_stranger(image: memoryview, layout: Layout) -> str:
@@ -98,9 +109,8 @@ def _find_stranger(image: memoryview, layout: Layout) -> str:
         if section.type in {NULL, NO_BITS} or not section.size or section.end <= end:
             continue
         if not _is_dropped(section, name):
-            return (
-                f"its section {name.decode(errors='replace')} is not loaded, but used"
-            )
+            shown = name.decode(errors="replace")
+            return f"its section {shown} is of no known kind, and no segment loads it"
         known.append((section.offset, section.end))
     position = end
     for start, stop in sorted(known):

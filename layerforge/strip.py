@@ -75,20 +75,32 @@ class Stripped:
     removals: tuple[Removal, ...]
 
 
-def strip(
-    entries: Iterable[FileEntry],
-    rules: Sequence[StripRule],
-    *,
-    root: str,
-    keep: Sequence[str] = (),
-) -> Stripped:
-    """Apply ``rules`` in order; the first that drops a file answers for it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stripping:
+    """What holds for one layer: rules in order, and what stays all the same.
 
     ``root`` is the folder that patterns start from (``python/``); files outside it
-    stay. What matches ``keep`` stays, whatever the rules say.
+    stay.
     """
-    tests = [(rule.id, matcher(rule.drop), matcher(rule.keep)) for rule in rules]
-    always = matcher(keep)
+
+    root: str
+    rules: tuple[StripRule, ...] = ()
+    keep: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all that decides what stays."""
+        decisive = [(rule.id, rule.drop, rule.keep) for rule in self.rules]
+        return hashlib.sha256(repr((decisive, self.keep)).encode()).hexdigest()
+
+
+def strip(entries: Iterable[FileEntry], stripping: Stripping) -> Stripped:
+    """Apply the rules in order; the first that drops a file answers for it."""
+    root = stripping.root
+    tests = [
+        (rule.id, matcher(rule.drop), matcher(rule.keep)) for rule in stripping.rules
+    ]
+    always = matcher(stripping.keep)
     left: list[FileEntry] = []
     removals: list[Removal] = []
     for entry in entries:
@@ -136,12 +148,6 @@ def all_rules() -> tuple[StripRule, ...]:
         )
         for row in document["rules"]
     )
-
-
-@cache
-def rules_digest() -> str:
-    """SHA-256 (hex) of data/strip.toml: other rules, another layer."""
-    return hashlib.sha256(_RULES_FILE.read_bytes()).hexdigest()
 
 
 class _Matcher:

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from layerforge.elf import ElfFacts
 from layerforge.errors import BuildError
 
 STORED: Final = 0
 DEFLATED: Final = 8
+
+_CHUNK: Final = 1 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,27 @@ class Content:
         """Give the bytes of the file itself, all at once."""
         raw = self.raw()
         return raw if self.method == STORED else zlib.decompress(raw, wbits=-15)
+
+    def inflate_into(self, image: bytearray) -> None:
+        """Fill ``image``, of this content's size, without a second copy of it."""
+        with Path(self.file).open("rb") as stream:
+            stream.seek(self.offset)
+            at = 0
+            for chunk in _inflated(stream, self.length, self.method):
+                image[at : at + len(chunk)] = chunk
+                at += len(chunk)
+
+
+def _inflated(stream: IO[bytes], length: int, method: int) -> Iterator[bytes]:
+    inflater = zlib.decompressobj(-15)
+    while length and (chunk := stream.read(min(_CHUNK, length))):
+        length -= len(chunk)
+        if method == STORED:
+            yield chunk
+        while method == DEFLATED and chunk:
+            yield inflater.decompress(chunk, _CHUNK)
+            chunk = inflater.unconsumed_tail
+    yield inflater.flush()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,8 @@ def main(root: Path, extra: str) -> int:
             _install(venv, root, extra)
         except PackageIndexError as error:
             _say(f"pip can't be fetched: {error}")
-            _say("HTTPS_PROXY, PIP_INDEX_URL and PIP_CERT say how to reach an index")
+            _say("HTTPS_PROXY, PIP_INDEX_URL and PIP_CERT say how to reach an index;")
+            _say("the usual certificates are in Debian's package ca-certificates")
             return 1
         except subprocess.CalledProcessError:
             _say(f"{venv} could not be set up, for the reason above")

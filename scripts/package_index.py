@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.error import URLError
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 from urllib.request import Request, urlopen
 
@@ -90,7 +91,9 @@ def read(url: str, settings: Mapping[str, str]) -> bytes:
         with urlopen(request, timeout=SECONDS, context=_trust(settings)) as response:  # noqa: S310
             body: bytes = response.read()
     except (OSError, http.client.HTTPException) as error:
-        raise PackageIndexError(f"{shown} does not answer: {error}") from error
+        # A URLError's own text is its reason's, in brackets; an HTTPError's is better.
+        reason = error.reason if type(error) is URLError else error
+        raise PackageIndexError(f"{shown} does not answer: {reason}") from error
     return body
 
 

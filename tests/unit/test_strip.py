@@ -2,7 +2,7 @@
 
 import pytest
 
-from layerforge.strip import Profile, Removal, StripRule, all_rules, matcher, strip
+from layerforge.strip import Profile, Removal, StripRule, Stripping, all_rules, matcher, strip
 from layerforge.tree import FileEntry
 
 RULES = all_rules()
@@ -12,8 +12,12 @@ def entry(path: str) -> FileEntry:
     return FileEntry(path=path, origin="demo", link="x")
 
 
+def below_python(*rules: StripRule, keep: tuple[str, ...] = ()) -> Stripping:
+    return Stripping(root="python/", rules=rules, keep=keep)
+
+
 def dropped(rule: StripRule, path: str) -> bool:
-    return not strip([entry(f"python/{path}")], [rule], root="python/").entries
+    return not strip([entry(f"python/{path}")], below_python(rule)).entries
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
@@ -69,8 +73,7 @@ def test_the_first_rule_that_drops_a_file_answers_for_it() -> None:
 
     stripped = strip(
         [entry("python/a/x"), entry("python/a/y"), entry("python/z")],
-        rules,
-        root="python/",
+        below_python(*rules),
     )
 
     assert stripped.removals == (
@@ -84,7 +87,7 @@ def test_what_the_user_keeps_stays_whatever_the_rules_say() -> None:
     rule = StripRule(id="all", why="-", drop=("**",))
 
     stripped = strip(
-        [entry("python/a/b"), entry("python/c")], [rule], root="python/", keep=["a"]
+        [entry("python/a/b"), entry("python/c")], below_python(rule, keep=("a",))
     )
 
     assert stripped.entries == (entry("python/a/b"),)
@@ -93,10 +96,18 @@ def test_what_the_user_keeps_stays_whatever_the_rules_say() -> None:
 def test_files_outside_the_ecosystems_folder_are_left_alone() -> None:
     rule = StripRule(id="all", why="-", drop=("**",))
 
-    assert strip([entry("bin/tool")], [rule], root="python/").removals == ()
+    assert strip([entry("bin/tool")], below_python(rule)).removals == ()
 
 
 def test_slim_includes_safe_and_none_includes_nothing_else() -> None:
     assert Profile.SLIM.includes(Profile.SAFE)
     assert not Profile.SAFE.includes(Profile.SLIM)
     assert not Profile.NONE.includes(Profile.SAFE)
+
+
+def test_the_digest_of_stripping_follows_its_patterns() -> None:
+    rule = StripRule(id="one", why="-", drop=("a",))
+
+    assert below_python(rule).digest == below_python(rule).digest
+    assert below_python(rule).digest != below_python(rule, keep=("b",)).digest
+    assert below_python(rule).digest != below_python().digest

@@ -1,0 +1,74 @@
+"""What differs between languages, behind one protocol; chosen by one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Final, Protocol, cast
+
+from layerforge.errors import ConfigError
+from layerforge.events import Listener, silent
+from layerforge.indexes import IndexSettings
+from layerforge.lock import Lock, Pin
+from layerforge.pack import Pack
+from layerforge.spec import LayerSpec
+from layerforge.store import Store
+from layerforge.target import Target
+from layerforge.tree import FileEntry
+
+_MODULES: Final = {"python": "layerforge.ecosystems.python"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What doing needs besides values: the store, where to look, whom to tell."""
+
+    store: Store
+    indexes: IndexSettings = field(default_factory=IndexSettings)
+    listen: Listener = silent
+
+
+class Ecosystem(Protocol):
+    """The few things that each language does its own way."""
+
+    @property
+    def root(self) -> str:
+        """Name the folder below /opt that its packages go to, with a slash."""
+
+    def inputs(self, spec: LayerSpec, target: Target) -> str:
+        """Digest all that a lock is made from; read what the spec names."""
+
+    def resolve(
+        self, spec: LayerSpec, target: Target, tools: Tools, preferred: Sequence[Pin]
+    ) -> tuple[Lock, Mapping[str, Pack]]:
+        """Make a lock, and give what is known of each pin's archive."""
+
+    def check(self, lock: Lock, spec: LayerSpec) -> None:
+        """Hold a lock's pins to the requirements, offline; raises `LockError`."""
+
+    def obtain(self, lock: Lock, tools: Tools) -> tuple[Pack, ...]:
+        """Have every pin's archive in the store, read, in the lock's order."""
+
+    def lay_out(
+        self, packs: Sequence[Pack], target: Target, tools: Tools
+    ) -> tuple[FileEntry, ...]:
+        """Give all entries as the target needs them."""
+
+    def same(self, one: FileEntry, other: FileEntry) -> bool:
+        """Say whether two files at one path may be taken for one."""
+
+    def lock_path(self, folder: Path, layer: str, target: Target) -> Path:
+        """Say where a layer's lock is."""
+
+
+def ecosystem_of(target: Target) -> Ecosystem:
+    """Give the ecosystem of a target's language."""
+    language = target.runtime.language
+    if language not in _MODULES:
+        raise ConfigError(
+            f"layers for {target.runtime} can't be built: {language} is not known yet",
+            remedy="Take one of the Python runtimes: layerforge runtimes",
+        )
+    return cast("Ecosystem", import_module(_MODULES[language]).ECOSYSTEM)

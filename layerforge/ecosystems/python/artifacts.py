@@ -1,0 +1,103 @@
+"""Pins' wheels: had in the store and read, or, for a lock alone, only looked at."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from layerforge.client import Client, RangeUnsupported
+from layerforge.ecosystems import Tools
+from layerforge.ecosystems.python.wheel import index_wheel, skim_wheel
+from layerforge.events import Noted
+from layerforge.fetch import Download, fetch
+from layerforge.indexes import IndexSettings
+from layerforge.lock import Pin
+from layerforge.pack import Pack, load_pack, save_pack
+
+_CONNECTIONS: Final = 8
+# A reader may hold a whole library: so few that memory stays bounded.
+_READERS: Final = threading.BoundedSemaphore(2)
+
+
+def open_client(indexes: IndexSettings) -> Client:
+    """Give a client with the credentials and CA bundle of index settings."""
+    bundle = Path(indexes.ca_bundle) if indexes.ca_bundle else None
+    return Client(credentials=indexes.credentials, ca_bundle=bundle)
+
+
+def present_packs(pins: Sequence[Pin], tools: Tools) -> dict[str, Pack]:
+    """Give the packs of those pins whose wheels are in the store, and read, by name."""
+    packs: dict[str, Pack] = {}
+    for pin in pins:
+        pack = load_pack(tools.store, pin.sha256)
+        if pack and tools.store.holds(pin.sha256):
+            packs[pin.name] = pack
+    return packs
+
+
+def fetch_packs(pins: Sequence[Pin], client: Client, tools: Tools) -> dict[str, Pack]:
+    """Have the pins' wheels in the store, and give their packs by name."""
+    by_hash = {pin.sha256: pin for pin in pins}
+    packs: dict[str, Pack] = {}
+
+    def read(download: Download, path: Path) -> None:
+        pin = by_hash[download.sha256]
+        with _READERS:
+            pack = index_wheel(path, pin.filename, pin.sha256)
+        save_pack(tools.store, pack)
+        packs[pin.name] = pack
+
+    downloads = [
+        Download(
+            name=pin.filename, url=pin.url, sha256=pin.sha256, size=pin.size or None
+        )
+        for pin in pins
+    ]
+    fetch(
+        downloads,
+        tools.store,
+        client,
+        listen=tools.listen,
+        jobs=_CONNECTIONS,
+        after=read,
+    )
+    return packs
+
+
+def learn_packs(
+    pins: Sequence[Pin], client: Client, tools: Tools
+) -> Mapping[str, Pack]:
+    """Give every pin's pack, by name, and fetch as little as will do.
+
+    Where the store hasn't got a wheel, only its directory and metadata are read.
+    """
+    packs = present_packs(pins, tools)
+    for pin in pins:
+        predicted = load_pack(tools.store, pin.sha256, predicted=True)
+        if predicted:
+            packs.setdefault(pin.name, predicted)
+    unknown = [pin for pin in pins if pin.name not in packs]
+    remote = [pin for pin in unknown if pin.size and not pin.path]
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        for pack in pool.map(lambda pin: _skim(pin, client), remote):
+            if pack:
+                save_pack(tools.store, pack)
+                packs[pack.name] = pack
+    whole = [pin for pin in unknown if pin.name not in packs]
+    for pin in whole:
+        if not pin.path:
+            message = f"{pin.filename} is fetched whole: its index gives no parts of it"
+            tools.listen(Noted(message=message))
+    if whole:
+        packs |= fetch_packs(whole, client, tools)
+    return packs
+
+
+def _skim(pin: Pin, client: Client) -> Pack | None:
+    try:
+        return skim_wheel(pin.url, pin.filename, pin.sha256, pin.size, client)
+    except RangeUnsupported:
+        return None

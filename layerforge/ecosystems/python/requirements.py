@@ -1,0 +1,269 @@
+"""What a layer asks for, whatever file says it, as requirement lines.
+
+Follows pip's requirements file format (https://pip.pypa.io/en/stable/reference/
+requirements-file-format/), PEP 621 and PEP 735. Includes are followed here, so that
+the digest of a lock covers every line, wherever it stands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from packaging.pylock import is_valid_pylock_path
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from layerforge.errors import ConfigError
+from layerforge.indexes import IndexSettings, hide_credentials
+from layerforge.spec import Requirements
+
+_VARIABLE: Final = re.compile(r"\$\{([A-Z0-9_]+)\}")
+_COMMENT: Final = re.compile(r"(?:^|\s)#.*$")
+_FOREIGN_LOCKS: Final = {"uv.lock", "poetry.lock", "Pipfile.lock"}
+_IGNORED: Final = {"--prefer-binary", "--require-hashes", "--only-binary"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Normalised requirements and constraints, and where their files say to look.
+
+    ``prereleases`` tells that a file says ``--pre``. Where the file is another tool's
+    lock, there are no lines, but the ``foreign`` lock's SHA-256 (hex).
+    """
+
+    requirements: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    indexes: IndexSettings = field(default_factory=IndexSettings)
+    prereleases: bool = False
+    foreign: str = ""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all that decides a resolution, but for the indexes."""
+        text = "\n".join(
+            [
+                *sorted(self.requirements),
+                "--constraints",
+                *sorted(self.constraints),
+                "--pre" if self.prereleases else "",
+                self.foreign,
+            ]
+        )
+        return hashlib.sha256(hide_credentials(text).encode()).hexdigest()
+
+    @property
+    def parsed(self) -> tuple[Requirement, ...]:
+        """The requirements as values, without their hashes."""
+        return tuple(
+            Requirement(line.partition(" --hash=")[0]) for line in self.requirements
+        )
+
+
+def is_foreign_lock(file: Path) -> bool:
+    """Say whether a file is another tool's lock, by its name."""
+    return file.name in _FOREIGN_LOCKS or is_valid_pylock_path(file)
+
+
+def read_requirements(asked: Requirements) -> Asked:
+    """Read requirement lines from wherever a layer says; raises `ConfigError`."""
+    if asked.file is None:
+        return Asked(requirements=tuple(_normalised(line, "") for line in asked.lines))
+    if asked.file.name == "pyproject.toml":
+        lines = _project_lines(asked.file, asked.extras, asked.groups)
+        return Asked(
+            requirements=tuple(_normalised(line, str(asked.file)) for line in lines)
+        )
+    if is_foreign_lock(asked.file):
+        chosen = repr((asked.extras, asked.groups)).encode()
+        digest = hashlib.sha256(asked.file.read_bytes() + chosen).hexdigest()
+        return Asked(foreign=digest)
+    return read_requirements_file(asked.file)
+
+
+def read_requirements_file(file: Path) -> Asked:
+    """Read a file of pip's format, and all that it includes."""
+    reader = _Reader()
+    reader.read(file, constraint=False)
+    return Asked(
+        requirements=tuple(reader.requirements),
+        constraints=tuple(reader.constraints),
+        indexes=reader.indexes,
+        prereleases=reader.prereleases,
+    )
+
+
+class _Reader:
+    """Gathers lines and options while it follows includes."""
+
+    def __init__(self) -> None:
+        self.requirements: list[str] = []
+        self.constraints: list[str] = []
+        self.indexes = IndexSettings()
+        self.prereleases = False
+        self._open: list[Path] = []
+
+    def read(self, file: Path, *, constraint: bool) -> None:
+        if file in self._open:
+            raise ConfigError(
+                f"{file} includes itself: "
+                + " → ".join(str(one) for one in [*self._open, file])
+            )
+        self._open.append(file)
+        for number, line in _logical_lines(file):
+            self._take(line, file, f"{file}, line {number}", constraint=constraint)
+        self._open.pop()
+
+    def _take(self, line: str, file: Path, where: str, *, constraint: bool) -> None:
+        if not line.startswith("-"):
+            lines = self.constraints if constraint else self.requirements
+            lines.append(_normalised(line, where))
+            return
+        option, value = _option(line, where)
+        match option:
+            case "-r" | "--requirement":
+                self.read(_included(file, value, where), constraint=constraint)
+            case "-c" | "--constraint":
+                self.read(_included(file, value, where), constraint=True)
+            case "-i" | "--index-url" | "--extra-index-url" | "-f" | "--find-links":
+                self.indexes = self.indexes.with_option(option, value, file.parent)
+            case "--no-index" | "--trusted-host":
+                self.indexes = self.indexes.with_option(option, value, file.parent)
+            case "--pre":
+                self.prereleases = True
+            case _ if option in _IGNORED:
+                pass  # what they ask for is always so
+            case "-e" | "--editable":
+                raise _refuse_source(where, value)
+            case _:
+                raise ConfigError(f"{where}: {option} is not understood here")
+
+
+def _logical_lines(file: Path) -> Iterator[tuple[int, str]]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not UTF-8: {error.reason}") from error
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
+    start, joined = 0, ""
+    for number, line in enumerate(text.splitlines(), 1):
+        start = start or number
+        if line.endswith("\\"):
+            joined += line[:-1]
+            continue
+        whole = _VARIABLE.sub(_from_environment, _COMMENT.sub("", joined + line))
+        if whole.strip():
+            yield start, whole.strip()
+        start, joined = 0, ""
+    if joined.strip():
+        yield start, joined.strip()
+
+
+def _from_environment(match: re.Match[str]) -> str:
+    return os.environ.get(match[1], match[0])
+
+
+def _option(line: str, where: str) -> tuple[str, str]:
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    option, equals, value = words[0].partition("=")
+    if equals:
+        return option, value
+    if not option.startswith("--") and len(option) > len("-r"):
+        return option[:2], option[2:]
+    return option, " ".join(words[1:])
+
+
+def _included(file: Path, value: str, where: str) -> Path:
+    if "://" in value:
+        raise ConfigError(
+            f"{where}: {value} is not a file",
+            remedy="Download it, and include the copy: what a URL gives can change "
+            "unseen, and a lock would not notice.",
+        )
+    path = file.parent / value
+    if not path.is_file():
+        raise ConfigError(f"{where}: there is no file {path}")
+    return path
+
+
+def _normalised(line: str, where: str) -> str:
+    """Write a requirement the one way that equal requirements share."""
+    text, *hashes = re.split(r"\s+--hash[=\s]", line)
+    try:
+        requirement = Requirement(text.strip())
+    except InvalidRequirement as error:
+        if re.match(r"[./]|[a-z+]+://|.*\.(whl|tar\.gz|zip)$", text):
+            raise _refuse_source(where, text.strip()) from error
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"{where}: {text.strip()!r} is no requirement: {reason}"
+        ) from error
+    requirement.name = canonicalize_name(requirement.name)
+    url = requirement.url or ""
+    if url and not url.partition("#")[0].endswith(".whl"):
+        raise _refuse_source(where, str(requirement))
+    return " ".join([str(requirement), *(f"--hash={value}" for value in hashes)])
+
+
+def _refuse_source(where: str, value: str) -> ConfigError:
+    place = f"{where}: " if where else ""
+    return ConfigError(
+        f"{place}{value!r} would have to be built from source",
+        remedy="Name a wheel (NAME @ file:///…/NAME-1.0-py3-none-any.whl), or, for "
+        "code of your own, put its folder into the layer with include.",
+    )
+
+
+def _project_lines(
+    file: Path, extras: Sequence[str], groups: Sequence[str]
+) -> list[str]:
+    from packaging.dependency_groups import (  # noqa: PLC0415 - few layers need it
+        resolve_dependency_groups,
+    )
+
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not TOML: {error}") from error
+    project = document.get("project", {})
+    _refuse_dynamic(file, project, extras)
+    optional = {
+        canonicalize_name(name): lines
+        for name, lines in project.get("optional-dependencies", {}).items()
+    }
+    lines = list(project.get("dependencies", ()))
+    for extra in extras:
+        if canonicalize_name(extra) not in optional:
+            known = ", ".join(sorted(optional)) or "none"
+            raise ConfigError(f"{file} has no extra {extra!r}; it has: {known}")
+        lines += optional[canonicalize_name(extra)]
+    if groups:
+        try:
+            lines += resolve_dependency_groups(
+                document.get("dependency-groups", {}), *groups
+            )
+        except (LookupError, ValueError, TypeError) as error:
+            raise ConfigError(f"{file}: {error}") from error
+    return lines
+
+
+def _refuse_dynamic(file: Path, project: dict[str, Any], extras: Sequence[str]) -> None:
+    dynamic = set(project.get("dynamic", ()))
+    needed = {"dependencies"} | ({"optional-dependencies"} if extras else set())
+    if dynamic & needed:
+        raise ConfigError(
+            f"{file} leaves its dependencies to its build backend (dynamic), which "
+            "would have to run here",
+            remedy="Export them to a requirements file, and name that.",
+        )

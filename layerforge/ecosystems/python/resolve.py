@@ -1,0 +1,233 @@
+"""From what is asked for to a lock that is true for its target.
+
+uv resolves; which wheel of a version is taken is decided here, by the target's exact
+tags. Where uv has no platform for the target's glibc, it resolves for a newer one, and
+versions without a wheel that really loads are ruled out, until none is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, cast
+from urllib.parse import unquote, urlsplit
+
+from packaging.pylock import Package, Pylock, PylockValidationError
+from packaging.requirements import Requirement
+from packaging.utils import (
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_wheel_filename,
+)
+
+from layerforge.client import Client
+from layerforge.ecosystems.python.audit import Metadata, audit, loads
+from layerforge.ecosystems.python.requirements import Asked
+from layerforge.ecosystems.python.simple import Project, read_project
+from layerforge.ecosystems.python.tags import environment, wheel_tags
+from layerforge.ecosystems.python.uv import Unresolved, Uv
+from layerforge.errors import FetchError, LockError
+from layerforge.indexes import PYPI, hide_credentials
+from layerforge.lock import Pin
+from layerforge.pack import Pack
+from layerforge.target import Target
+
+_ROUNDS: Final = 12
+_SHOWN: Final = 4  # file names, in an error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """Pins with their dependencies, and the names that the requirements ask for."""
+
+    pins: tuple[Pin, ...]
+    roots: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolver:
+    """Finds versions and files for one layer and target."""
+
+    uv: Uv
+    client: Client
+    target: Target
+    provided: tuple[str, ...] = ()
+
+    def from_requirements(
+        self, asked: Asked, preferred: Sequence[Pin] = ()
+    ) -> tuple[Pin, ...]:
+        """Resolve; raises `LockError` where nothing fits, with what would."""
+        unusable: list[str] = []
+        for _ in range(_ROUNDS):
+            try:
+                document = self.uv.compile(
+                    asked,
+                    self.target,
+                    excluded=self.provided,
+                    unusable=unusable,
+                    preferred=preferred,
+                )
+            except Unresolved as error:
+                raise self._explained(error, unusable) from error
+            pins, wheelless = self._choose(document, Path("/"))
+            if not wheelless:
+                return pins
+            unusable += [self._rule_out(package) for package in wheelless]
+        raise LockError(
+            f"{self.target}: versions with wheels for it were not found in {_ROUNDS} "
+            f"rounds; ruled out so far: {'; '.join(unusable)}",
+            remedy="Name versions in the requirements.",
+        )
+
+    def from_pylock(self, document: Mapping[str, Any], folder: Path) -> tuple[Pin, ...]:
+        """Take another tool's lock, whose paths start from ``folder``."""
+        pins, wheelless = self._choose(document, folder)
+        if wheelless:
+            raise self._no_wheel(
+                wheelless[0].name, "the lock pins " + str(wheelless[0].version)
+            )
+        return pins
+
+    def audited(
+        self,
+        pins: Sequence[Pin],
+        packs: Mapping[str, Pack],
+        wanted: Sequence[Requirement],
+    ) -> Resolution:
+        """Hold pins to the metadata in their ``packs``; raises `LockError`."""
+        metadata = {
+            name: Metadata(
+                requires_python=pack.requires_python,
+                requires=tuple(map(Requirement, pack.requires)),
+            )
+            for name, pack in packs.items()
+        }
+        audited = audit(pins, metadata, wanted, self.target, self.provided)
+        if audited.problems:
+            raise LockError(
+                f"{self.target}: the versions do not fit together there:\n  "
+                + "\n  ".join(audited.problems),
+                remedy="Mend the lock or the requirements that they come from.",
+            )
+        names = {canonicalize_name(requirement.name) for requirement in wanted}
+        return Resolution(
+            pins=tuple(
+                replace(pin, dependencies=audited.dependencies[pin.name])
+                for pin in pins
+            ),
+            roots=tuple(sorted(names & {pin.name for pin in pins})),
+        )
+
+    def _choose(
+        self, document: Mapping[str, Any], folder: Path
+    ) -> tuple[tuple[Pin, ...], list[Package]]:
+        try:
+            lock = Pylock.from_dict(document)
+        except PylockValidationError as error:
+            raise LockError(f"{self.target}: not a pylock file: {error}") from error
+        markers = cast("dict[str, str]", environment(self.target))
+        pins: list[Pin] = []
+        wheelless: list[Package] = []
+        for package in lock.packages:
+            if package.marker and not package.marker.evaluate(markers, "lock_file"):
+                continue
+            if package.name in self.provided:
+                continue
+            pin = _best_wheel(package, self.target, folder)
+            if pin:
+                pins.append(pin)
+            else:
+                wheelless.append(package)
+        return tuple(sorted(pins, key=lambda pin: pin.name)), wheelless
+
+    def _rule_out(self, package: Package) -> str:
+        project = self._project(package.name)
+        versions = {package.version, *(project.unloadable(self.target))}
+        ordered = sorted(version for version in versions if version)
+        return package.name + ",".join(f"!={version}" for version in ordered)
+
+    def _project(self, name: str) -> Project:
+        settings = self.uv.indexes
+        filenames: list[str] = []
+        for index in {settings.index_url or PYPI, *settings.extra_index_urls}:
+            try:
+                filenames += read_project(self.client, index, name)
+            except (FetchError, OSError):
+                continue  # this is told to explain another error: by what is known
+        return Project(name, filenames)
+
+    def _explained(self, error: Unresolved, unusable: Sequence[str]) -> LockError:
+        if error.sourceless:
+            return self._no_wheel(error.sourceless[0], error.message)
+        remedy = "Loosen one of these requirements, or take another target."
+        if unusable:
+            names = ", ".join(sorted({line.partition("!")[0] for line in unusable}))
+            remedy += f" (Left out of {names}: versions with no wheel for it.)"
+        return LockError(error.message, remedy=remedy)
+
+    def _no_wheel(self, name: str, reason: str) -> LockError:
+        project = self._project(name)
+        lines = [f"{name} has no wheel that loads on {self.target} ({reason})"]
+        tags = wheel_tags(self.target)
+        lines.append(f"  tags wanted: {tags[0]} … {tags[-1]} ({len(tags)} in all)")
+        if project.versions:
+            newest = max(project.versions)
+            files = sorted(project.versions[newest])
+            shown = ", ".join(files[:_SHOWN]) + (" …" if files[_SHOWN:] else "")
+            lines.append(f"  files of {name} {newest}: {shown}")
+        loadable = project.loadable(self.target)
+        remedy = (
+            f"The newest version with one is {loadable[0]}: allow it. "
+            if loadable
+            else "No version has one. "
+        )
+        remedy += (
+            "Or build a wheel for the target (compiled in the runtime's container, the "
+            "source becomes one) and name its folder with --find-links."
+        )
+        return LockError("\n".join(lines), remedy=remedy)
+
+
+def _best_wheel(package: Package, target: Target, folder: Path) -> Pin | None:
+    rank = {tag: number for number, tag in enumerate(wheel_tags(target))}
+    candidates = []
+    for filename, location, hashes, size in _wheels(package, folder):
+        if not loads(filename, target):
+            continue
+        _, _, build, tags = parse_wheel_filename(filename)
+        best = min(rank[tag] for tag in tags if tag in rank)
+        key = (-best, build)
+        candidates.append((key, filename, location, hashes, size))
+    if not candidates:
+        return None
+    _, filename, location, hashes, size = max(candidates)
+    if "sha256" not in hashes:
+        raise LockError(
+            f"{filename}: the index gives no SHA-256 for it",
+            remedy="Use an index that gives one; what can't be checked isn't locked.",
+        )
+    return Pin(
+        name=package.name,
+        version=str(package.version or parse_wheel_filename(filename)[1]),
+        filename=filename,
+        url=hide_credentials(location),
+        sha256=hashes["sha256"],
+        size=size,
+    )
+
+
+def _wheels(
+    package: Package, folder: Path
+) -> Iterable[tuple[str, str, Mapping[str, str], int]]:
+    for file in (
+        *(package.wheels or ()),
+        *([package.archive] if package.archive else ()),
+    ):
+        location = file.url or (folder / str(file.path)).resolve().as_uri()
+        filename = unquote(urlsplit(location).path.rpartition("/")[2])
+        try:
+            parse_wheel_filename(filename)
+        except InvalidWheelFilename:
+            continue
+        yield filename, location, file.hashes, file.size or 0

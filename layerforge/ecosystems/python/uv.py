@@ -1,0 +1,163 @@
+"""Ask uv: the one place that starts it, and knows its options and its words."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from layerforge.ecosystems.python.requirements import Asked
+from layerforge.ecosystems.python.tags import uv_platform
+from layerforge.errors import LockError
+from layerforge.indexes import IndexSettings, hide_credentials
+from layerforge.lock import Pin
+from layerforge.target import Target
+
+_WIDTH: Final = "10000"  # columns: uv's sentences are to come unbroken
+
+
+class Unresolved(LockError):  # noqa: N818 - an answer of uv's, which is explained
+    """No versions satisfy the requirements; ``sourceless`` names have no wheels."""
+
+    def __init__(self, reason: str, sourceless: tuple[str, ...]) -> None:
+        super().__init__(reason)
+        self.sourceless = sourceless
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uv:
+    """How uv is to be run: where it looks for packages, and where it keeps them."""
+
+    indexes: IndexSettings
+    cache: Path
+    folder: Path
+
+    def compile(
+        self,
+        asked: Asked,
+        target: Target,
+        *,
+        excluded: Sequence[str] = (),
+        unusable: Sequence[str] = (),
+        preferred: Sequence[Pin] = (),
+    ) -> dict[str, Any]:
+        """Resolve for a target, and give the pylock document that uv writes.
+
+        ``excluded`` packages are left out with all that only they need, ``unusable``
+        are constraints that rule versions out, ``preferred`` pins stay where they
+        can. Raises `Unresolved`, or `LockError` where uv fails otherwise.
+        """
+        with tempfile.TemporaryDirectory(prefix="layerforge-") as name:
+            work = Path(name)
+            output = work / "pylock.toml"
+            arguments = [
+                "pip",
+                "compile",
+                _write(work / "requirements.in", asked.requirements),
+                *("--constraints", _write(work / "c.txt", asked.constraints)),
+                *("--constraints", _write(work / "unusable.txt", unusable)),
+                *("--excludes", _write(work / "excludes.txt", excluded)),
+                *("--format", "pylock.toml", "--output-file", str(output)),
+                *("--python", sys.executable),
+                *("--python-version", target.runtime.full_version),
+                *("--python-platform", uv_platform(target)),
+                *("--only-binary", ":all:"),
+                *(("--prerelease", "allow") if asked.prereleases else ()),
+                *self.indexes.uv_arguments(),
+            ]
+            if preferred:
+                # What stands in the output file is what uv would rather not change.
+                output.write_text(dump_preferences(preferred), encoding="utf-8")
+            self._run(arguments, str(target))
+            return tomllib.loads(output.read_text(encoding="utf-8"))
+
+    def export(
+        self, lock: Path, extras: Sequence[str], groups: Sequence[str]
+    ) -> dict[str, Any]:
+        """Give a uv.lock as a pylock document, without the project itself."""
+        with tempfile.TemporaryDirectory(prefix="layerforge-") as name:
+            output = Path(name) / "pylock.toml"
+            arguments = [
+                *("export", "--frozen", "--no-emit-workspace", "--no-default-groups"),
+                *("--format", "pylock.toml", "--output-file", str(output)),
+                *("--project", str(lock.parent), "--python", sys.executable),
+            ]
+            for extra in extras:
+                arguments += ["--extra", extra]
+            for group in groups:
+                arguments += ["--group", group]
+            self._run(arguments, str(lock))
+            return tomllib.loads(output.read_text(encoding="utf-8"))
+
+    def _run(self, arguments: Sequence[str], subject: str) -> None:
+        import uv  # noqa: PLC0415 - a build from a lock has no use for it
+
+        environment = os.environ | {
+            "UV_PYTHON_DOWNLOADS": "never",
+            "UV_NO_PROGRESS": "1",
+            "COLUMNS": _WIDTH,
+            "NO_COLOR": "1",
+        }
+        environment.setdefault("UV_CACHE_DIR", str(self.cache))
+        if self.indexes.ca_bundle:
+            environment.setdefault("SSL_CERT_FILE", self.indexes.ca_bundle)
+        answer = subprocess.run(
+            [uv.find_uv_bin(), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+        )
+        if answer.returncode:
+            raise _explain(hide_credentials(answer.stderr), subject)
+
+
+def dump_preferences(pins: Sequence[Pin]) -> str:
+    """Write pins as the little of a pylock file that uv takes preferences from."""
+    lines = ['lock-version = "1.0"', 'created-by = "layerforge"']
+    for pin in pins:
+        lines += ["[[packages]]", f'name = "{pin.name}"', f'version = "{pin.version}"']
+    return "\n".join(lines) + "\n"
+
+
+def _write(path: Path, lines: Sequence[str]) -> str:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return str(path)
+
+
+_CAUSE: Final = re.compile(r"cause: (.*?)(?:\n\s*\n|\Z)", re.DOTALL)
+_SOURCELESS: Final = re.compile(r"Wheels are required for `([^`]+)`")
+
+
+def _explain(stderr: str, subject: str) -> LockError:
+    """Put uv's explanation, without its ceremony, into an error."""
+    cause = _CAUSE.search(stderr)
+    if "No solution found" in stderr and cause:
+        reason = re.sub(r"\s+", " ", cause[1]).strip()
+        for long, short in (
+            (", we can conclude that your requirements are unsatisfiable.", "."),
+            (" we can conclude that", ""),
+            ("all versions of ", ""),
+            ("was not found in the package registry", "is not in the index"),
+            ("you require ", "the requirements ask for "),
+        ):
+            reason = reason.replace(long, short)
+        reason = reason.removeprefix("Because ")
+        return Unresolved(
+            f"{subject}: {reason[:1]}{reason[1:]}", tuple(_SOURCELESS.findall(stderr))
+        )
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    told = [line.removeprefix("error: ") for line in lines][-6:]
+    return LockError(
+        f"{subject}: uv could not resolve:\n  " + "\n  ".join(told),
+        remedy="See that the index can be reached: --index-url, proxy, CA bundle.",
+    )

@@ -1,0 +1,135 @@
+"""Where packages are looked for: layerforge's options, the files' own, uv's, pip's.
+
+uv reads its own settings; pip's are translated for it. Options given to layerforge
+replace both, as they would replace them in pip.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+PYPI: Final = "https://pypi.org/simple"
+_USER_INFORMATION: Final = re.compile(r"(?<=://)[^/@\s]+@")
+_UV_VARIABLES: Final = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexSettings:
+    """Package indexes, by pip's meaning of the words.
+
+    ``uv_decides`` where nothing but uv's own settings speak of an index.
+    """
+
+    index_url: str = ""
+    extra_index_urls: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    no_index: bool = False
+    trusted_hosts: tuple[str, ...] = ()
+    ca_bundle: str = ""
+    uv_decides: bool = False
+
+    def with_option(self, option: str, value: str, folder: Path) -> IndexSettings:
+        """Add what one line of a requirements file in ``folder`` says."""
+        match option:
+            case "-i" | "--index-url":
+                return replace(self, index_url=value)
+            case "--extra-index-url":
+                return replace(self, extra_index_urls=(*self.extra_index_urls, value))
+            case "--no-index":
+                return replace(self, no_index=True)
+            case "--trusted-host":
+                return replace(self, trusted_hosts=(*self.trusted_hosts, value))
+            case _:
+                place = value if "://" in value else str(folder / value)
+                return replace(self, find_links=(*self.find_links, place))
+
+    def or_else(self, other: IndexSettings) -> IndexSettings:
+        """Fill what is not said here from ``other``."""
+        return IndexSettings(
+            index_url=self.index_url or other.index_url,
+            extra_index_urls=self.extra_index_urls or other.extra_index_urls,
+            find_links=self.find_links or other.find_links,
+            no_index=self.no_index or other.no_index,
+            trusted_hosts=self.trusted_hosts or other.trusted_hosts,
+            ca_bundle=self.ca_bundle or other.ca_bundle,
+            uv_decides=other.uv_decides,
+        )
+
+    @property
+    def credentials(self) -> Mapping[str, tuple[str, str]]:
+        """User and password by host, of the URLs that carry them."""
+        found = {}
+        for url in (self.index_url, *self.extra_index_urls, *self.find_links):
+            parts = urlsplit(url)
+            if parts.username is not None:
+                host = parts.netloc.rpartition("@")[2]
+                found[host] = (unquote(parts.username), unquote(parts.password or ""))
+        return found
+
+    def uv_arguments(self) -> list[str]:
+        """Give the options by which uv looks where these settings say."""
+        arguments: list[str] = []
+        for place in self.find_links:
+            if "://" in place or Path(place).exists():
+                arguments += ["--find-links", place]
+        for host in self.trusted_hosts:
+            arguments += ["--allow-insecure-host", host]
+        if self.no_index:
+            return [*arguments, "--no-index"]
+        if self.index_url:
+            arguments += ["--default-index", self.index_url]
+        for url in self.extra_index_urls:
+            arguments += ["--index", url]
+        if self.extra_index_urls and "UV_INDEX_STRATEGY" not in os.environ:
+            # To pip all indexes are one: the newest version counts, wherever it is.
+            arguments += ["--index-strategy", "unsafe-best-match"]
+        return arguments
+
+
+def machine_settings() -> IndexSettings:
+    """Give what this machine's pip is set to, unless uv has settings of its own."""
+    settings = _pip_settings()
+    ours = IndexSettings(
+        ca_bundle=settings.get("cert", ""),
+        trusted_hosts=tuple(settings.get("trusted-host", "").split()),
+    )
+    if any(os.environ.get(name) for name in _UV_VARIABLES):
+        return replace(ours, uv_decides=True)
+    return replace(
+        ours,
+        index_url=settings.get("index-url", ""),
+        extra_index_urls=tuple(settings.get("extra-index-url", "").split()),
+        find_links=tuple(settings.get("find-links", "").split()),
+        no_index=settings.get("no-index", "").lower() in {"1", "true", "yes", "on"},
+    )
+
+
+def _pip_settings() -> dict[str, str]:
+    """Ask pip, which alone knows all the places that its settings come from."""
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    # -m would look into the present folder first, where a user may have a pip.py.
+    environment = os.environ | {"PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"}
+    answer = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment
+    )
+    settings: dict[str, str] = {}
+    for rank in ("global.", "download.", ":env:."):
+        for line in answer.stdout.splitlines():
+            key, _, value = line.partition("=")
+            if key.startswith(rank):
+                settings[key.removeprefix(rank)] = str(ast.literal_eval(value))
+    return settings
+
+
+def hide_credentials(text: str) -> str:
+    """Give a text that may be shown: without user and password in its URLs."""
+    return _USER_INFORMATION.sub("", text)

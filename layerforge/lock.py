@@ -1,0 +1,212 @@
+"""What was resolved for one layer and target: the file that a user commits.
+
+A lock is a PEP 751 file, ``pylock.LAYER-TARGET.toml``, so other tools can install from
+it. What the standard has no field for stands below ``[tool.layerforge]``: the digest
+of the inputs that it was made from, and, for each package, what it weighs in a layer.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from layerforge.errors import LockError
+from layerforge.target import Target
+
+FORMAT: Final = 1
+_CREATOR: Final = "layerforge"
+_ENVIRONMENT: Final = (
+    "implementation_name == 'cpython' and sys_platform == 'linux' "
+    "and platform_machine == '{}'"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weight:
+    """What a package weighs in a layer, in bytes.
+
+    ``unzipped`` is all of the wheel; ``kept`` what is left of it in the layer.
+    ``predicted`` where the wheel itself has not been read: libraries may then turn
+    out smaller than ``kept`` says, as their tails were not looked at.
+    """
+
+    unzipped: int
+    kept: int
+    predicted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """One package, and the one archive of it that fits the target.
+
+    ``url`` may be a file's; ``size`` is the archive's, in bytes, 0 where no index
+    said it. ``dependencies`` are names of other pins.
+    """
+
+    name: str
+    version: str
+    filename: str
+    url: str
+    sha256: str
+    size: int = 0
+    dependencies: tuple[str, ...] = ()
+    weight: Weight | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+    @property
+    def path(self) -> Path | None:
+        """Where the archive is, if it is a file of this machine."""
+        parts = urlsplit(self.url)
+        return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """The pins of one layer for one target, by name.
+
+    ``inputs`` is the digest of what they were resolved from, ``provided`` names the
+    packages that the runtime brings and the layer leaves out, ``stripping`` is the
+    digest of the rules that weights were taken by, ``interpreter`` the full version of
+    the Python that compiles bytecode, where one does.
+    """
+
+    layer: str
+    target: str
+    inputs: str
+    roots: tuple[str, ...]
+    pins: tuple[Pin, ...]
+    provided: tuple[str, ...] = ()
+    stripping: str = ""
+    interpreter: str = ""
+
+    def required_by(self, name: str) -> tuple[str, ...]:
+        """Name the pins that ask for a package."""
+        return tuple(pin.name for pin in self.pins if name in pin.dependencies)
+
+
+def lock_path(folder: Path, layer: str, target: Target) -> Path:
+    """Say where a layer's lock for a target is; PEP 751 allows no further dots."""
+    return folder / f"pylock.{layer}-{target.slug}.toml"
+
+
+def read_lock(path: Path) -> Lock:
+    """Read a lock that layerforge wrote; raises `LockError` for anything else."""
+    remedy = "Make it again: layerforge lock"
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise LockError(f"{path} is not TOML: {error}", remedy=remedy) from error
+    own = document.get("tool", {}).get(_CREATOR)
+    if own is None:
+        raise LockError(
+            f"{path} was not made by layerforge",
+            remedy="Move it away, or name it as the layer's requirements.",
+        )
+    if own.get("format") != FORMAT:
+        raise LockError(f"{path} has format {own.get('format')!r}", remedy=remedy)
+    try:
+        return Lock(
+            layer=own["layer"],
+            target=own["target"],
+            inputs=own["inputs"],
+            roots=tuple(own["roots"]),
+            provided=tuple(own.get("provided", ())),
+            stripping=own.get("stripping", ""),
+            interpreter=own.get("interpreter", ""),
+            pins=tuple(_read_pin(row, path.parent) for row in document["packages"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise LockError(
+            f"{path} is damaged: {error!r} is not as it was written", remedy=remedy
+        ) from error
+
+
+def _read_pin(row: Mapping[str, Any], folder: Path) -> Pin:
+    (wheel,) = row["wheels"]
+    own = row.get("tool", {}).get(_CREATOR, {})
+    return Pin(
+        name=row["name"],
+        version=row["version"],
+        filename=wheel["name"],
+        url=wheel["url"] if "url" in wheel else _file_url(folder / wheel["path"]),
+        size=wheel.get("size", 0),
+        sha256=wheel["hashes"]["sha256"],
+        dependencies=tuple(item["name"] for item in row.get("dependencies", ())),
+        weight=Weight(**own) if own else None,
+    )
+
+
+def dump_lock(lock: Lock, target: Target, folder: Path) -> str:
+    """Give the text of a lock that is to lie in ``folder``; equal locks, equal text."""
+    import tomli_w  # noqa: PLC0415 - a build from a lock doesn't write one
+
+    own = {
+        "format": FORMAT,
+        "layer": lock.layer,
+        "target": lock.target,
+        "inputs": lock.inputs,
+        "roots": list(lock.roots),
+    }
+    if lock.provided:
+        own["provided"] = list(lock.provided)
+    if lock.stripping:
+        own["stripping"] = lock.stripping
+    if lock.interpreter:
+        own["interpreter"] = lock.interpreter
+    document = {
+        "lock-version": "1.0",
+        "environments": [_ENVIRONMENT.format(target.arch.machine)],
+        "requires-python": f"=={target.runtime.version}.*",
+        "created-by": _CREATOR,
+        "packages": [_dump_pin(pin, folder) for pin in sorted_pins(lock.pins)],
+        "tool": {_CREATOR: own},
+    }
+    return tomli_w.dumps(document)
+
+
+def _dump_pin(pin: Pin, folder: Path) -> dict[str, Any]:
+    wheel: dict[str, Any] = {"name": pin.filename}
+    path = pin.path
+    if path and path.is_relative_to(folder.resolve()):
+        wheel["path"] = path.relative_to(folder.resolve()).as_posix()
+    else:
+        wheel["url"] = pin.url
+    if pin.size:
+        wheel["size"] = pin.size
+    wheel["hashes"] = {"sha256": pin.sha256}
+    row: dict[str, Any] = {"name": pin.name, "version": pin.version, "wheels": [wheel]}
+    if pin.dependencies:
+        row["dependencies"] = [{"name": name} for name in sorted(pin.dependencies)]
+    if pin.weight:
+        own = {"unzipped": pin.weight.unzipped, "kept": pin.weight.kept}
+        row["tool"] = {
+            _CREATOR: own | ({"predicted": True} if pin.weight.predicted else {})
+        }
+    return row
+
+
+def sorted_pins(pins: Iterable[Pin]) -> tuple[Pin, ...]:
+    """Give pins in the one order that locks and layers have them in."""
+    return tuple(sorted(pins, key=lambda pin: pin.name))
+
+
+def dump_requirements(lock: Lock) -> str:
+    """Give the lock as hashed requirements, for tools that read only those."""
+    lines = []
+    for pin in sorted_pins(lock.pins):
+        lines.append(f"{pin.name}=={pin.version} \\\n    --hash=sha256:{pin.sha256}")
+        users = [*lock.required_by(pin.name)]
+        if pin.name in lock.roots:
+            users.insert(0, f"the requirements of {lock.layer}")
+        lines.append(f"    # via {', '.join(users)}")
+    return "\n".join(lines) + "\n"
+
+
+def _file_url(path: Path) -> str:
+    return path.resolve().as_uri()

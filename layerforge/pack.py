@@ -1,0 +1,142 @@
+"""An artifact's index: what is in an archive, read strictly once and kept as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import astuple, dataclass
+from typing import Any, Final
+
+from layerforge.elf import ElfFacts
+from layerforge.errors import BuildError
+from layerforge.store import Store
+from layerforge.tree import Content, FileEntry
+
+FORMAT: Final = 1  # to be raised whenever an index would be read or written otherwise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pack:
+    """What one artifact brings to a layer: entries at their places below /opt.
+
+    ``scripts`` are the paths whose first line names an interpreter that is to be
+    replaced by the runtime's. ``left_out`` are names in the archive that have no place
+    in a layer, such as headers. ``requires`` and ``requires_python`` are what the
+    package's own metadata asks for.
+
+    A pack is ``predicted`` where only the archive's directory was read: its entries
+    then have sizes, but no contents.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    entries: tuple[FileEntry, ...]
+    scripts: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    requires_python: str = ""
+    predicted: bool = False
+
+    @property
+    def size(self) -> int:
+        """Unzipped bytes of all entries."""
+        return sum(entry.size for entry in self.entries)
+
+
+def load_pack(store: Store, sha256: str, *, predicted: bool = False) -> Pack | None:
+    """Read the index of an artifact, if one was made by this version's rules."""
+    document = store.load("indexes", _key(sha256, predicted=predicted))
+    if document is None:
+        return None
+    try:
+        return _from_json(json.loads(document), str(store.artifact(sha256)))
+    except (ValueError, KeyError, TypeError) as error:
+        raise BuildError(
+            f"the store's index of {sha256} is damaged: {error}",
+            remedy=f"Delete the store, {store.root}: all of it can be made again.",
+        ) from error
+
+
+def save_pack(store: Store, pack: Pack) -> None:
+    """Keep an index for the next build."""
+    document = json.dumps(_to_json(pack), separators=(",", ":"))
+    key = _key(pack.sha256, predicted=pack.predicted)
+    store.save("indexes", key, document.encode())
+
+
+def _key(sha256: str, *, predicted: bool) -> str:
+    return f"{sha256}-{FORMAT}{'-predicted' if predicted else ''}"
+
+
+def _to_json(pack: Pack) -> dict[str, Any]:
+    return {
+        "name": pack.name,
+        "version": pack.version,
+        "sha256": pack.sha256,
+        "scripts": pack.scripts,
+        "left_out": pack.left_out,
+        "requires": pack.requires,
+        "requires_python": pack.requires_python,
+        "predicted": pack.predicted,
+        "entries": [
+            (
+                entry.path,
+                entry.executable,
+                (astuple(entry.content)[1:]) if entry.content else entry.link,
+                astuple(entry.elf) if entry.elf else None,
+            )
+            for entry in pack.entries
+        ],
+    }
+
+
+def _from_json(document: dict[str, Any], archive: str) -> Pack:
+    origin = document["name"]
+    return Pack(
+        name=origin,
+        version=document["version"],
+        sha256=document["sha256"],
+        scripts=tuple(document["scripts"]),
+        left_out=tuple(document["left_out"]),
+        requires=tuple(document["requires"]),
+        requires_python=document["requires_python"],
+        predicted=document["predicted"],
+        entries=tuple(
+            FileEntry(
+                path=path,
+                origin=origin,
+                executable=executable,
+                link=where if isinstance(where, str) else "",
+                content=None if isinstance(where, str) else _content(archive, where),
+                elf=_elf(facts) if facts else None,
+            )
+            for path, executable, where, facts in document["entries"]
+        ),
+    )
+
+
+def _content(archive: str, fields: list[Any]) -> Content:
+    offset, length, method, size, crc32, sha256 = fields
+    return Content(
+        file=archive,
+        offset=offset,
+        length=length,
+        method=method,
+        size=size,
+        crc32=crc32,
+        sha256=sha256,
+    )
+
+
+def _elf(fields: list[Any]) -> ElfFacts:
+    machine, bits, soname, needed, runpath, versions, trimmed, untrimmable = fields
+    return ElfFacts(
+        machine=machine,
+        bits=bits,
+        soname=soname,
+        needed=tuple(needed),
+        runpath=tuple(runpath),
+        versions=tuple(versions),
+        trimmed=trimmed,
+        untrimmable=untrimmable,
+    )

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import IO, Final, Self
 
 from layerforge.errors import BuildError
+from layerforge.files import umask
 from layerforge.limits import ZIP64_ENTRIES
 from layerforge.tree import STORED, FileEntry, Tree
 from layerforge.zipformat import (
@@ -78,7 +79,7 @@ def write_archive(tree: Tree, path: Path) -> LayerArchive:
     try:
         with os.fdopen(handle, "wb", buffering=_CHUNK) as stream:
             digest, zipped = _write(tree, stream)
-        fresh.chmod(0o666 & ~_umask())  # mkstemp gives it to the user alone
+        fresh.chmod(0o666 & ~umask())  # mkstemp gives it to the user alone
         fresh.replace(path)
     except OSError as error:
         raise _cannot_write(path, error) from error
@@ -101,12 +102,6 @@ def _cannot_write(path: Path, error: OSError) -> BuildError:
         f"cannot write {path}: {error.strerror}{where}",
         remedy="What was there before is untouched.",
     )
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _write(tree: Tree, stream: IO[bytes]) -> tuple[bytes, int]:

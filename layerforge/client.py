@@ -59,6 +59,10 @@ class Sink(Protocol):
     def size(self) -> int:
         """Bytes taken so far."""
 
+    @property
+    def total(self) -> int | None:
+        """Bytes that the whole must have, where that is known."""
+
     def expect(self, total: int | None) -> None:
         """Hear that bytes follow, how many the whole has; raise to refuse it."""
 
@@ -254,8 +258,9 @@ def _pour(answer: requests.Response, sink: Sink, url: str) -> None:
     sink.expect(given.total)
     for chunk in answer.raw.stream(CHUNK, decode_content=False):
         sink.append(chunk)
-    if given.stop is not None and sink.size < given.stop:
-        raise TransientError(_broken_off(url, sink.size, given.stop))
+    stop = sink.total if given.stop is None else given.stop
+    if stop is not None and sink.size < stop:
+        raise TransientError(_broken_off(url, sink.size, stop))
 
 
 def _given(answer: requests.Response) -> Extent | None:

@@ -103,8 +103,8 @@ def _is_code_elsewhere(section: Section) -> bool:
 
 def _find_stranger(image: memoryview, layout: Layout) -> str:
     """Name the first thing behind the last segment that may be of use to someone."""
-    end, header = layout.segments_end, layout.header
-    known = [(header.shoff, header.shoff + header.shnum * header.shentsize)]
+    end, table = layout.segments_end, layout.header.shoff
+    known = [(table, table + len(layout.sections) * layout.shapes.section.size)]
     for section, name in zip(layout.sections, layout.names, strict=True):
         if section.type in {NULL, NO_BITS} or not section.size or section.end <= end:
             continue

@@ -140,6 +140,7 @@ class _Partial:
         stop: threading.Event,
     ) -> None:
         self.size = 0
+        self.total = download.size
         self.continued = False  # whether these may be halves of two files
         self._stream = stream
         self._download = download
@@ -153,21 +154,19 @@ class _Partial:
         self._stream.seek(0)
         while chunk := self._stream.read(CHUNK):
             self._count(chunk)
-        limit = self._download.size
-        if limit is not None and self.size >= limit and not self._right:
+        if self.total is not None and self.size >= self.total and not self._right:
             self.restart()
 
     def expect(self, total: int | None) -> None:
         """Refuse a document that can't be the one that was locked."""
         self.continued = self.size > 0
-        if None not in (total, limit := self._download.size) and total != limit:
-            raise self._refused(f"are {total}, not {limit}")
+        if None not in (total, self.total) and total != self.total:
+            raise self._refused(f"are {total}, not {self.total}")
 
     def append(self, chunk: bytes) -> None:
         """Take the next bytes, never more than were locked."""
-        limit = self._download.size
-        if limit is not None and self.size + len(chunk) > limit:
-            raise self._refused(f"are more than {limit}")
+        if self.total is not None and self.size + len(chunk) > self.total:
+            raise self._refused(f"are more than {self.total}")
         self._stream.write(chunk)
         self._count(chunk)
 

@@ -123,7 +123,7 @@ class Fields:
         return Fields(value, f"{self._path}{key}.", self._problems, fallback)
 
     def tables(
-        self, key: str, names: str, fallback: Fields
+        self, key: str, names: str, fallback: Fields | None = None
     ) -> Iterator[tuple[str, Fields]]:
         """Give each table of a table of tables, with its name."""
         nothing: dict[str, Any] = {}

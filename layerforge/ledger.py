@@ -8,15 +8,18 @@ from dataclasses import replace
 from layerforge.lock import Lock, Weight
 from layerforge.pack import Pack
 from layerforge.strip import Stripping, strip
-from layerforge.trim import trimmed_size
+from layerforge.trim import as_trimmed
 
 
 def weigh(pack: Pack, stripping: Stripping, *, trim: bool) -> Weight:
     """Say what one package weighs, in bytes, on its own: collisions aside."""
     kept = strip(pack.entries, stripping).entries
-    paths = {entry.path for entry in kept}
-    sizes = (trimmed_size(entry, paths) if trim else entry.size for entry in kept)
-    return Weight(unzipped=pack.size, kept=sum(sizes), predicted=pack.predicted)
+    final = as_trimmed(kept) if trim else kept
+    return Weight(
+        unzipped=pack.size,
+        kept=sum(entry.size for entry in final),
+        predicted=pack.predicted,
+    )
 
 
 def weighed(

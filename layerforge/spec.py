@@ -26,7 +26,7 @@ from layerforge.fields import (
     read_each,
 )
 from layerforge.limits import MAX_UNZIPPED
-from layerforge.strip import Profile
+from layerforge.strip import Profile, StripRule
 from layerforge.target import Arch, Runtime, Target, find_arch, find_runtime
 
 T = TypeVar("T")
@@ -77,7 +77,10 @@ class PublishSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerSpec:
-    """One layer as its user describes it, for each of its targets."""
+    """One layer as its user describes it, for each of its targets.
+
+    ``max_unzipped`` is in bytes; ``rules`` are strip rules of a recipe's own.
+    """
 
     name: str
     requirements: Requirements = Requirements()
@@ -94,7 +97,7 @@ class LayerSpec:
     description: str = ""
     licence: str = ""
     publish: PublishSpec = PublishSpec()
-    recipe: str = ""
+    rules: tuple[StripRule, ...] = ()
 
     @property
     def targets(self) -> tuple[Target, ...]:

@@ -17,6 +17,7 @@ import fcntl
 import hashlib
 import os
 import struct
+import sys
 import tempfile
 import time
 import zlib
@@ -267,3 +268,14 @@ def _explaining(path: Path) -> Iterator[None]:
             remedy="Make room or give another folder with --cache-dir; "
             "`layerforge cache prune` frees what was not used lately.",
         ) from error
+
+
+def default_folder() -> Path:
+    """Give the platform's place for caches (XDG on Linux, ~/Library on macOS)."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "layerforge"
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The specification has relative paths ignored.
+    return (
+        Path(base) if base.startswith("/") else Path.home() / ".cache"
+    ) / "layerforge"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -141,7 +141,7 @@ def unite(
     entries: Iterable[FileEntry],
     *,
     same: Judge = same_file,
-    chosen: dict[str, str] | None = None,
+    chosen: Mapping[str, str] | None = None,
 ) -> Tree:
     """Make one tree of the entries of many packages.
 

@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final
 
-from layerforge.elf_tail import FORMAT, trim
+from layerforge.elf_tail import trim
 from layerforge.events import Listener, Noted, silent
 from layerforge.store import Store
 from layerforge.tree import Content, FileEntry
 
-_TRANSFORM: Final = f"elf-tail-{FORMAT}"
+_TRANSFORM: Final = "elf-tail-1"  # to be raised when trim gives other bytes
 _WORKERS: Final = 2  # each holds a library and its compressed bytes in memory
 
 
@@ -42,11 +42,15 @@ def trim_libraries(
     return tuple(trimmed.get(entry.path, entry) for entry in entries)
 
 
-def trimmed_size(entry: FileEntry, paths: set[str]) -> int:
-    """Say how many bytes an entry has once it is trimmed."""
-    if _worth_trimming(entry, paths) and entry.elf:
-        return entry.elf.trimmed
-    return entry.size
+def as_trimmed(entries: Sequence[FileEntry]) -> tuple[FileEntry, ...]:
+    """Give entries with the sizes that they will have: what they hold is not made."""
+    paths = {entry.path for entry in entries}
+    return tuple(
+        replace(entry, content=replace(entry.content, size=entry.elf.trimmed))
+        if entry.elf and entry.content and _worth_trimming(entry, paths)
+        else entry
+        for entry in entries
+    )
 
 
 def _worth_trimming(entry: FileEntry, paths: set[str]) -> bool:

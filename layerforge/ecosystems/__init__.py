@@ -41,9 +41,19 @@ class Ecosystem(Protocol):
         """Digest all that a lock is made from; read what the spec names."""
 
     def resolve(
-        self, spec: LayerSpec, target: Target, tools: Tools, preferred: Sequence[Pin]
+        self,
+        spec: LayerSpec,
+        target: Target,
+        tools: Tools,
+        *,
+        preferred: Sequence[Pin],
+        whole: bool,
     ) -> tuple[Lock, Mapping[str, Pack]]:
-        """Make a lock, and give what is known of each pin's archive."""
+        """Make a lock, and give what is known of each pin's archive, by name.
+
+        ``preferred`` pins stay where they can. ``whole`` has the archives fetched
+        and read; otherwise as little of them as tells what they need and weigh.
+        """
 
     def check(self, lock: Lock, spec: LayerSpec) -> None:
         """Hold a lock's pins to the requirements, offline; raises `LockError`."""

@@ -26,7 +26,7 @@ NETWORK = "Check the address and the network; is HTTPS_PROXY set as it should be
 @pytest.fixture(autouse=True)
 def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the proxy and certificates of whoever runs the tests out of them."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     for name in ("HTTPS_PROXY", "https_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
 
@@ -77,6 +77,16 @@ class TestGet:
 
         assert (page.url, page.body) == (other.file_url(NAME), b"the other's")
 
+    def test_gives_an_address_without_the_credentials_of_a_redirect(
+        self, index: Index, other: Index, client: Client
+    ) -> None:
+        there = {"Location": f"http://ann:secret@{other.host}{PATH}"}
+        index.script(PATH, Fault(status=302, headers=there))
+
+        page = client.get(index.file_url(NAME))
+
+        assert page.url == other.file_url(NAME)
+
     def test_tries_again(self, index: Index, client: Client) -> None:
         index.script(PATH, Fault(cut=1000))
 
@@ -98,6 +108,16 @@ class TestGet:
 
         assert caught.value.message == (
             f"{index.simple_url}nothing/: {index.host} answered 404 Not Found"
+        )
+
+    def test_tells_what_is_gone_for_good(self, index: Index, client: Client) -> None:
+        index.script(PATH, Fault(status=410))
+
+        with pytest.raises(NotFound) as caught:
+            client.get(index.file_url(NAME))
+
+        assert caught.value.message == (
+            f"{index.file_url(NAME)}: {index.host} answered 410 Gone"
         )
 
     def test_tells_of_endless_redirects(self, index: Index, client: Client) -> None:
@@ -132,6 +152,11 @@ class TestReadRange:
         (request,) = index.requests
         assert request.headers["range"] == "bytes=300-309"
         assert request.headers["accept-encoding"] == "identity"
+
+    def test_tries_again_where_fewer_arrive(self, index: Index, client: Client) -> None:
+        index.script(PATH, Fault(announced=False, cut=5))
+
+        assert client.read_range(index.file_url(NAME), 300, 310) == BODY[300:310]
 
     def test_refuses_a_whole_file_instead(self, index: Index, client: Client) -> None:
         index.ranges = False
@@ -188,6 +213,14 @@ class TestCredentials:
             page = client.get(index.file_url(NAME))
 
         assert page.body == BODY
+
+    def test_go_to_their_host_however_it_is_written(self, index: Index) -> None:
+        port = index.host.partition(":")[2]
+
+        with Client(credentials={f"LocalHost:{port}": ("ann", "secret")}) as client:
+            client.get(f"http://localhost:{port}{PATH}")
+
+        assert index.requests[0].headers["authorization"] == basic("ann", "secret")
 
     def test_go_to_no_other_host(self, index: Index, other: Index) -> None:
         with Client(credentials={index.host: ("ann", "secret")}) as client:

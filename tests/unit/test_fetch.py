@@ -33,7 +33,7 @@ SHA256 = hashlib.sha256(BODY).hexdigest()
 @pytest.fixture(autouse=True)
 def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the proxy and certificates of whoever runs the tests out of them."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     for name in ("HTTPS_PROXY", "https_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
 
@@ -133,7 +133,25 @@ class TestDownload:
 
         fetch([demo(index)], store, client)
 
+        assert len(index.requests) == 1
         assert store.artifact(SHA256).read_bytes() == BODY
+
+    def test_is_on_disk_before_others_can_see_it(
+        self, index: Index, tmp_path: Path, client: Client
+    ) -> None:
+        (index.folder / NAME).write_bytes(b"small")
+        admitted: list[bytes] = []
+
+        class Watched(Store):
+            def admit(self, sha256: str) -> Path:
+                final = super().admit(sha256)
+                admitted.append(final.read_bytes())
+                return final
+
+        small = demo(index, sha256=hashlib.sha256(b"small").hexdigest(), size=5)
+        fetch([small], Watched(tmp_path / "store"), client)
+
+        assert admitted == [b"small"]
 
     def test_brings_many_at_once(
         self, index: Index, store: Store, client: Client
@@ -206,6 +224,20 @@ class TestAfter:
         seen: list[str] = []
 
         fetch([demo(index)], store, client, after=lambda d, _path: seen.append(d.name))
+
+        assert seen == [NAME]
+
+    def test_is_called_once_for_an_archive_wanted_twice(
+        self, index: Index, store: Store, client: Client
+    ) -> None:
+        seen: list[str] = []
+
+        fetch(
+            [demo(index), demo(index)],
+            store,
+            client,
+            after=lambda download, _path: seen.append(download.name),
+        )
 
         assert seen == [NAME]
 
@@ -333,6 +365,17 @@ class TestContinuing:
         assert ranges_asked(index) == ["bytes=1000-", ""]
         assert store.artifact(SHA256).read_bytes() == BODY
 
+    def test_starts_over_where_a_part_comes_unasked(
+        self, index: Index, store: Store, client: Client
+    ) -> None:
+        another = {"Content-Range": f"bytes 5-{len(BODY) - 1}/{len(BODY)}"}
+        index.script(PATH, Fault(status=206, headers=another, body=BODY[5:]))
+
+        fetch([demo(index)], store, client)
+
+        assert ranges_asked(index) == ["", ""]
+        assert store.artifact(SHA256).read_bytes() == BODY
+
     def test_starts_over_where_other_bytes_were_left(
         self, index: Index, store: Store, client: Client
     ) -> None:
@@ -402,6 +445,37 @@ class TestRetrying:
         assert whole == ""
         assert 0 < resumed_at <= 200_000
         assert store.artifact(SHA256).read_bytes() == BODY
+
+    def test_goes_on_where_an_unannounced_whole_ended(
+        self, index: Index, store: Store, client: Client
+    ) -> None:
+        index.script(PATH, Fault(announced=False, cut=200_000))
+
+        fetch([demo(index)], store, client)
+
+        assert ranges_asked(index) == ["", "bytes=200000-"]
+        assert store.artifact(SHA256).read_bytes() == BODY
+
+    def test_goes_on_where_an_unannounced_part_ended(
+        self, index: Index, store: Store, client: Client
+    ) -> None:
+        leave_partial(store, BODY[:1000])
+        index.script(PATH, Fault(announced=False, cut=100_000))
+
+        fetch([demo(index, size=None)], store, client)
+
+        assert ranges_asked(index) == ["bytes=1000-", "bytes=101000-"]
+        assert store.artifact(SHA256).read_bytes() == BODY
+
+    @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+    def test_asks_again_where_the_server_may_do_better(
+        self, index: Index, store: Store, client: Client, status: int
+    ) -> None:
+        index.script(PATH, Fault(status=status))
+
+        fetch([demo(index)], store, client)
+
+        assert len(index.requests) == 2
 
     def test_has_no_end_while_bytes_arrive(
         self, index: Index, store: Store, client: Client
@@ -676,6 +750,7 @@ class TestProcesses:
         with another_process(index, store) as one:
             read_until(one, "Started")
             while not index.requests:
+                assert one.poll() is None
                 time.sleep(0.01)
             with another_process(index, store) as two:
                 read_until(two, "Started")

@@ -46,7 +46,13 @@ class _Python:
         return _digest(read_requirements(spec.requirements), spec, target)
 
     def resolve(
-        self, spec: LayerSpec, target: Target, tools: Tools, preferred: Sequence[Pin]
+        self,
+        spec: LayerSpec,
+        target: Target,
+        tools: Tools,
+        *,
+        preferred: Sequence[Pin],
+        whole: bool,
     ) -> tuple[Lock, Mapping[str, Pack]]:
         asked = export_requirements(spec.requirements)
         indexes = tools.indexes.or_else(asked.indexes).or_else(machine_settings())
@@ -64,7 +70,7 @@ class _Python:
             else:
                 pins = resolver.from_pylock(document, folder)
                 wanted = tuple(Requirement(f"{p.name}=={p.version}") for p in pins)
-            packs = learn_packs(pins, client, tools)
+            packs = learn_packs(pins, client, tools, whole=whole)
         resolution = resolver.audited(pins, packs, wanted)
         lock = Lock(
             layer=spec.name,

@@ -68,13 +68,17 @@ def fetch_packs(pins: Sequence[Pin], client: Client, tools: Tools) -> dict[str, 
 
 
 def learn_packs(
-    pins: Sequence[Pin], client: Client, tools: Tools
+    pins: Sequence[Pin], client: Client, tools: Tools, *, whole: bool
 ) -> Mapping[str, Pack]:
-    """Give every pin's pack, by name, and fetch as little as will do.
+    """Give every pin's pack, by name.
 
-    Where the store hasn't got a wheel, only its directory and metadata are read.
+    Where the store hasn't got a wheel, it is fetched, if it is to be had ``whole``;
+    otherwise only its directory and metadata are read.
     """
     packs = present_packs(pins, tools)
+    if whole:
+        missing = [pin for pin in pins if pin.name not in packs]
+        return packs | fetch_packs(missing, client, tools)
     for pin in pins:
         predicted = load_pack(tools.store, pin.sha256, predicted=True)
         if predicted:
@@ -86,14 +90,12 @@ def learn_packs(
             if pack:
                 save_pack(tools.store, pack)
                 packs[pack.name] = pack
-    whole = [pin for pin in unknown if pin.name not in packs]
-    for pin in whole:
+    opaque = [pin for pin in unknown if pin.name not in packs]
+    for pin in opaque:
         if not pin.path:
             message = f"{pin.filename} is fetched whole: its index gives no parts of it"
             tools.listen(Noted(message=message))
-    if whole:
-        packs |= fetch_packs(whole, client, tools)
-    return packs
+    return packs | fetch_packs(opaque, client, tools)
 
 
 def _skim(pin: Pin, client: Client) -> Pack | None:

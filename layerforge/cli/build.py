@@ -1,0 +1,83 @@
+"""layerforge build."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from layerforge.cli.console import Console, error_document
+from layerforge.cli.options import (
+    console_of,
+    console_options,
+    index_options,
+    output_options,
+    selection_of,
+    selection_options,
+    store_options,
+    tools_of,
+)
+from layerforge.errors import LayerforgeError
+from layerforge.jobs import select_jobs
+from layerforge.manifest import BuildReport, to_document
+from layerforge.pipeline import build_layer
+from layerforge.plan import Job
+from layerforge.reports.paths import shown_path
+from layerforge.reports.sizes import size_table
+from layerforge.verify import Severity
+
+
+@click.command(
+    "build", epilog="Try: layerforge build pandas --runtime python3.13 --arch arm64"
+)
+@selection_options
+@output_options
+@click.option("--force", is_flag=True, help="Build even where nothing has changed.")
+@index_options
+@store_options
+@console_options
+def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
+    """Build layers: all of layerforge.toml, those named, or a requirements file's.
+
+    Prints the path of each zip. The manifest lies beside it, the lock beside
+    layerforge.toml or FILE.
+    """
+    console = console_of(options)
+    force = options.pop("force")
+    jobs = select_jobs(selection_of(options))
+    documents: list[dict[str, Any]] = []
+    failures: list[LayerforgeError] = []
+    with tools_of(options, console) as tools:
+        for job in jobs:
+            try:
+                report = build_layer(job, tools, force=force)
+            except LayerforgeError as error:
+                failures.append(error)
+                documents.append({"job": str(job), "error": error_document(error)})
+                if error is not failures[0] or len(jobs) > 1:
+                    console.error(error)
+                continue
+            documents.append({"path": str(job.output), **to_document(report)})
+            _show(job, report, console)
+    if console.json:
+        console.result("", {"format": 1, "layers": documents})
+    if failures:
+        if len(jobs) == 1:
+            console.error(failures[0])
+        raise click.exceptions.Exit(failures[0].exit_code)
+
+
+def _show(job: Job, report: BuildReport, console: Console) -> None:
+    for finding in report.findings:
+        place = f"{finding.path}: " if finding.path else ""
+        text = f"{place}{finding.message}"
+        if finding.severity is Severity.NOTE:
+            console.say(text)
+        else:
+            console.warn(f"{text}\n  {finding.remedy}" if finding.remedy else text)
+    if report.unchanged:
+        console.say(f"{report.layer} for {report.target}: unchanged")
+    else:
+        console.say(size_table(report))
+    if not console.json:
+        console.result(shown_path(job.output), {})

@@ -1,0 +1,183 @@
+"""What a person sees: notes and progress on stderr, results on stdout, errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from layerforge.errors import LayerforgeError
+from layerforge.events import (
+    Event,
+    Failed,
+    Finished,
+    Listener,
+    Noted,
+    Progress,
+    Started,
+)
+
+if TYPE_CHECKING:
+    from layerforge.cli.bars import Bars
+
+_BUG = 70
+_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Console:
+    """How loud to be, and in which form results are wanted."""
+
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+    @classmethod
+    def for_arguments(cls, arguments: Sequence[str]) -> Console:
+        """Tell from bare words, before click reads them, what errors are to be."""
+        return cls(
+            json="--json" in arguments,
+            quiet="--quiet" in arguments or "-q" in arguments,
+            verbose="--verbose" in arguments or "-v" in arguments,
+        )
+
+    def result(self, text: str, document: object) -> None:
+        """Print what a command is for."""
+        if self.json:
+            text = json.dumps(document, indent=2, ensure_ascii=False)
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        sys.stdout.flush()
+
+    def say(self, text: str) -> None:
+        """Print what a person may want to read, unless asked to be quiet."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def warn(self, text: str) -> None:
+        """Print what a person should read."""
+        click.echo(click.style("warning: ", fg="yellow") + text, err=True)
+
+    def error(self, error: LayerforgeError) -> None:
+        """Print what went wrong and what to do about it."""
+        click.echo(
+            click.style("error: ", fg="red", bold=True) + error.message, err=True
+        )
+        if error.remedy:
+            click.echo(click.style("try: ", bold=True) + error.remedy, err=True)
+
+    @contextmanager
+    def listening(self) -> Iterator[Listener]:
+        """Give a listener that shows what goes on: bars on a terminal, else lines."""
+        voice = _Voice(self)
+        try:
+            yield voice.hear
+        finally:
+            voice.close()
+
+    @contextmanager
+    def reporting(self) -> Iterator[None]:
+        """Turn whatever ends a command into a message and an exit status."""
+        try:
+            yield
+        except LayerforgeError as error:
+            if self.json:
+                self.result("", {"format": 1, "error": error_document(error)})
+            self.error(error)
+            sys.exit(error.exit_code)
+        except click.exceptions.Exit as exit_:
+            sys.exit(exit_.exit_code)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("interrupted: what was there before is untouched", err=True)
+            _leave(_INTERRUPTED)
+        except BrokenPipeError:
+            _leave(_INTERRUPTED)
+        except Exception as error:  # noqa: BLE001 - the last door: a bug is reported
+            trace = traceback.format_exception(error)
+            shown = trace if self.verbose else trace[-1:]
+            click.echo("".join(shown).rstrip(), err=True)
+            click.echo(
+                "This is a bug in layerforge. Please report it, with the command and "
+                "what -v shows.",
+                err=True,
+            )
+            sys.exit(_BUG)
+
+
+def error_document(error: LayerforgeError) -> dict[str, Any]:
+    """Give an error as JSON's values."""
+    return {
+        "kind": error.kind,
+        "exit_code": error.exit_code,
+        "message": error.message,
+        "remedy": error.remedy,
+    }
+
+
+def _leave(status: int) -> None:
+    """End now: threads that wait for a server are not waited for."""
+    sys.stderr.flush()
+    os._exit(status)
+
+
+class _Voice:
+    """Shows events as they come, from whatever thread."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._lock = threading.Lock()
+        self._sizes: dict[str, int | None] = {}
+        self._bars: Bars | None = None
+
+    def hear(self, event: Event) -> None:
+        with self._lock:
+            match event:
+                case Noted(message=message, warning=True):
+                    self._print(click.style("warning: ", fg="yellow") + message)
+                case Noted(message=message):
+                    self._tell(message)
+                case Started() | Progress() | Finished() | Failed():
+                    self._follow(event)
+
+    def close(self) -> None:
+        if self._bars:
+            self._bars.close()
+
+    def _follow(self, event: Started | Progress | Finished | Failed) -> None:
+        if self._console.quiet:
+            return
+        if sys.stderr.isatty():
+            if self._bars is None:
+                from layerforge.cli.bars import Bars  # noqa: PLC0415 - brings rich
+
+                self._bars = Bars()
+            self._bars.show(event)
+            return
+        match event:
+            case Started(task=task, total=total):
+                self._sizes[task] = total
+            case Finished(task=task):
+                size = self._sizes[task]
+                self._tell(f"fetched {task}" + (f" ({size:,} bytes)" if size else ""))
+            case Progress() | Failed():
+                pass  # a line is for what is whole; an error speaks for itself
+
+    def _tell(self, text: str) -> None:
+        if not self._console.quiet:
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        if self._bars:
+            self._bars.print(text)
+        else:
+            click.echo(text, err=True)

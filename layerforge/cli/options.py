@@ -1,0 +1,126 @@
+"""Options that several commands share, and the values that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from layerforge.cli.console import Console
+from layerforge.ecosystems import Tools
+from layerforge.indexes import IndexSettings
+from layerforge.jobs import Selection
+from layerforge.store import Store, default_folder
+from layerforge.strip import Profile
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_PATH = click.Path(path_type=Path)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+def _stacked(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+console_options = _stacked(
+    click.option("--json", is_flag=True, help="Print one JSON document."),
+    click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings."),
+    click.option("-v", "--verbose", is_flag=True, help="Say more."),
+)
+
+store_options = _stacked(
+    click.option(
+        "--cache-dir",
+        type=_FOLDER,
+        envvar="LAYERFORGE_CACHE_DIR",
+        help="Where archives are kept.  [env: LAYERFORGE_CACHE_DIR]",
+    ),
+)
+
+index_options = _stacked(
+    click.option("--index-url", default="", help="The package index."),
+    click.option("--extra-index-url", multiple=True, help="A further index."),
+    click.option("--find-links", multiple=True, help="A folder or page of wheels."),
+    click.option("--no-index", is_flag=True, help="Use --find-links alone."),
+)
+
+selection_options = _stacked(
+    click.argument("names", nargs=-1, metavar="[LAYER | RECIPE]..."),
+    click.option(
+        "-r", "--requirement", "requirements", type=_PATH, help="Requirements to build."
+    ),
+    click.option("--name", default="", help="The name of the layer of -r."),
+    click.option("--runtime", multiple=True, help="A runtime, such as python3.13."),
+    click.option("--arch", multiple=True, help="x86_64 or arm64."),
+    click.option(
+        "--strip",
+        type=click.Choice([str(profile) for profile in Profile]),
+        help="How much is left out.",
+    ),
+    click.option(
+        "--exclude-runtime-sdk",
+        is_flag=True,
+        help="Leave out boto3 and all else that the runtime brings.",
+    ),
+)
+
+output_options = _stacked(
+    click.option("--output-dir", type=_FOLDER, help="Where zips go; dist by default."),
+    click.option("-o", "--output", type=_PATH, help="The one zip to write."),
+)
+
+
+def console_of(options: dict[str, Any]) -> Console:
+    """Take the console's options out of a command's."""
+    return Console(
+        json=options.pop("json"),
+        quiet=options.pop("quiet"),
+        verbose=options.pop("verbose"),
+    )
+
+
+def store_of(options: dict[str, Any]) -> Store:
+    """Take the store's option out of a command's."""
+    return Store(options.pop("cache_dir") or default_folder())
+
+
+def selection_of(options: dict[str, Any]) -> Selection:
+    """Take what is to be built out of a command's options."""
+    strip = options.pop("strip")
+    return Selection(
+        folder=Path.cwd(),
+        names=options.pop("names"),
+        requirements=options.pop("requirements"),
+        name=options.pop("name"),
+        runtimes=options.pop("runtime"),
+        architectures=options.pop("arch"),
+        output_folder=options.pop("output_dir", None),
+        output=options.pop("output", None),
+        strip=Profile(strip) if strip else None,
+        exclude_runtime_sdk=options.pop("exclude_runtime_sdk"),
+    )
+
+
+@contextmanager
+def tools_of(options: dict[str, Any], console: Console) -> Iterator[Tools]:
+    """Take the store's and the indexes' options, and give tools while they last."""
+    indexes = IndexSettings(
+        index_url=options.pop("index_url"),
+        extra_index_urls=options.pop("extra_index_url"),
+        find_links=tuple(
+            place if "://" in place else str(Path(place).absolute())
+            for place in options.pop("find_links")
+        ),
+        no_index=options.pop("no_index"),
+    )
+    with console.listening() as listen:
+        yield Tools(store=store_of(options), indexes=indexes, listen=listen)

@@ -1,0 +1,36 @@
+"""Replace a text file: whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from layerforge.errors import BuildError
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write ``text`` beside ``path``, then put it there; raises `BuildError`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        fresh = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+                stream.write(text)
+            fresh.chmod(0o666 & ~umask())  # mkstemp gives it to the user alone
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
+    except OSError as error:
+        raise BuildError(
+            f"cannot write {path}: {error.strerror}",
+            remedy="What was there before is untouched.",
+        ) from error
+
+
+def umask() -> int:
+    """Give the process's file mode creation mask."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,134 @@
+"""What a build made and from what: the JSON that lies beside each zip."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from layerforge.strip import Removal
+from layerforge.verify import Finding, Severity
+
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageReport:
+    """One package's part in a layer; ``size`` is its unzipped bytes there."""
+
+    name: str
+    version: str
+    archive: str
+    sha256: str
+    size: int
+    files: int
+    required_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovalReport:
+    """What one strip rule removed."""
+
+    rule: str
+    files: int
+    size: int
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildReport:
+    """One layer as it was built; all sizes in bytes.
+
+    ``zip`` and ``lock`` are file names, beside the manifest or not. ``trimmed`` is
+    what cutting the tails of libraries saved. ``unchanged`` tells that there was
+    nothing to do; it isn't kept.
+    """
+
+    layer: str
+    runtime: str
+    architecture: str
+    description: str
+    licence: str
+    zip: str
+    zipped: int
+    unzipped: int
+    files: int
+    code_sha256: str
+    tree_digest: str
+    lock: str
+    lock_digest: str
+    packages: tuple[PackageReport, ...]
+    removals: tuple[RemovalReport, ...]
+    trimmed: int
+    findings: tuple[Finding, ...]
+    layerforge: str
+    unchanged: bool = False
+
+    @property
+    def target(self) -> str:
+        """The target as people write it."""
+        return f"{self.runtime}-{self.architecture}"
+
+
+def summarise(removals: Iterable[Removal]) -> tuple[RemovalReport, ...]:
+    """Add removals up by rule, in the order in which the rules first removed."""
+    by_rule: dict[str, list[Removal]] = {}
+    for removal in removals:
+        by_rule.setdefault(removal.rule, []).append(removal)
+    return tuple(
+        RemovalReport(
+            rule=rule,
+            files=len(removed),
+            size=sum(removal.size for removal in removed),
+            paths=tuple(removal.path for removal in removed),
+        )
+        for rule, removed in by_rule.items()
+    )
+
+
+def to_document(report: BuildReport) -> dict[str, Any]:
+    """Give a report as JSON's values."""
+    document = asdict(report)
+    if not document.pop("unchanged"):
+        return {"format": FORMAT, **document}
+    return {"format": FORMAT, **document, "unchanged": True}
+
+
+def manifest_path(archive: Path) -> Path:
+    """Say where a zip's manifest is."""
+    return archive.with_suffix(".json")
+
+
+def dump_manifest(report: BuildReport) -> str:
+    """Give the text of a zip's manifest."""
+    return json.dumps(to_document(report), indent=2, ensure_ascii=False) + "\n"
+
+
+def read_manifest(archive: Path) -> BuildReport | None:
+    """Read the manifest beside a zip, if there is one that can be read."""
+    try:
+        document = json.loads(manifest_path(archive).read_text(encoding="utf-8"))
+        return _from_document(document)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _from_document(document: Mapping[str, Any]) -> BuildReport | None:
+    fields = dict(document)
+    if fields.pop("format") != FORMAT:
+        return None
+    fields["packages"] = tuple(
+        PackageReport(**row | {"required_by": tuple(row["required_by"])})
+        for row in fields["packages"]
+    )
+    fields["removals"] = tuple(
+        RemovalReport(**row | {"paths": tuple(row["paths"])})
+        for row in fields["removals"]
+    )
+    fields["findings"] = tuple(
+        Finding(**row | {"severity": Severity(row["severity"])})
+        for row in fields["findings"]
+    )
+    return BuildReport(**fields)

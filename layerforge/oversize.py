@@ -1,0 +1,60 @@
+"""Why a layer is too large, and what would make it smaller, in bytes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from layerforge.errors import VerifyError
+from layerforge.lock import Lock
+from layerforge.plan import Job
+from layerforge.strip import Profile, strip
+from layerforge.tree import FileEntry
+from layerforge.verify import Finding
+
+_SHOWN: Final = 6
+_FOLDER_DEPTH: Final = 3  # python/PACKAGE/FOLDER
+_MIB: Final = 1 << 20
+
+
+def explain_size(
+    finding: Finding, job: Job, lock: Lock, entries: Sequence[FileEntry]
+) -> VerifyError:
+    """Say which packages are the largest, who wants them, and what could go.
+
+    ``entries`` are the layer's, with the sizes that they would have in it.
+    """
+    by_package = Counter[str]()
+    for entry in entries:
+        by_package[entry.origin] += entry.size
+    lines = [f"{job}: {finding.message}", "The largest packages, in bytes unzipped:"]
+    for name, size in by_package.most_common(_SHOWN):
+        users = ", ".join(lock.required_by(name)) or "the layer itself"
+        lines.append(f"  {size:>11}  {name} (required by {users})")
+    lines += ["What would save bytes:", *_savings(job, entries)]
+    return VerifyError(
+        "\n".join(lines),
+        remedy="Leave something out, or split the layer: a function takes five, "
+        "but their sum has the same limit.",
+    )
+
+
+def _savings(job: Job, entries: Sequence[FileEntry]) -> Iterable[str]:
+    slim = replace(job, spec=replace(job.spec, strip=Profile.SLIM)).stripping
+    slimmed = sum(removal.size for removal in strip(entries, slim).removals)
+    if slimmed:
+        yield f'  {slimmed:>11}  strip = "slim"'
+    brought = frozenset(job.target.runtime.sdk)
+    doubled = sum(entry.size for entry in entries if entry.origin in brought)
+    if doubled:
+        yield f"  {doubled:>11}  exclude-runtime-sdk = true (the runtime has it)"
+    folders = Counter[str]()
+    for entry in entries:
+        parts = entry.path.split("/")
+        if len(parts) > _FOLDER_DEPTH:
+            folders["/".join(parts[1:_FOLDER_DEPTH])] += entry.size
+    for folder, size in folders.most_common(_SHOWN):
+        if size >= _MIB:
+            yield f'  {size:>11}  exclude = ["{folder}"], if you never use it'

@@ -1,0 +1,226 @@
+"""The story: from what a layer asks for to the zip that Lambda takes.
+
+Each step takes values and gives values; what a step needs of the world is in `Tools`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from layerforge import __version__
+from layerforge.archive import write_archive
+from layerforge.compressor import COMPRESSOR
+from layerforge.ecosystems import Tools, ecosystem_of
+from layerforge.errors import LockError
+from layerforge.events import Noted
+from layerforge.files import replace_file
+from layerforge.include import read_includes, signature
+from layerforge.ledger import weighed
+from layerforge.lock import Lock, Pin, dump_lock, read_lock
+from layerforge.manifest import (
+    BuildReport,
+    PackageReport,
+    dump_manifest,
+    manifest_path,
+    read_manifest,
+    summarise,
+)
+from layerforge.oversize import explain_size
+from layerforge.pack import Pack
+from layerforge.plan import Job, present_lock
+from layerforge.strip import strip
+from layerforge.tree import Tree, unite
+from layerforge.trim import as_trimmed, trim_libraries
+from layerforge.verify import verify, verify_size, verify_zip
+
+
+def lock_layer(
+    job: Job,
+    tools: Tools,
+    *,
+    upgrade: bool = False,
+    freed: Collection[str] = (),
+    whole: bool = False,
+) -> Lock:
+    """Resolve a layer for its target, and write its lock.
+
+    Pins of a present lock stay where they can, unless it is to ``upgrade``, or their
+    names are ``freed``. ``whole`` fetches the archives too.
+    """
+    ecosystem = ecosystem_of(job.target)
+    preferred = () if upgrade else _preferred(job, freed)
+    lock, packs = ecosystem.resolve(
+        job.spec, job.target, tools, preferred=preferred, whole=whole
+    )
+    lock = weighed(lock, packs, job.stripping, trim=job.trims)
+    text = dump_lock(lock, job.target, job.lock_file.parent)
+    if not job.lock_file.exists() or job.lock_file.read_text(encoding="utf-8") != text:
+        replace_file(job.lock_file, text)
+    return lock
+
+
+def build_layer(job: Job, tools: Tools, *, force: bool = False) -> BuildReport:
+    """Build one layer for one target, and leave zip and manifest in their places.
+
+    Raises a `LayerforgeError`; the zip and the manifest of an earlier build are then
+    still what they were. Where nothing has changed since, nothing is done.
+    """
+    ecosystem = ecosystem_of(job.target)
+    lock = present_lock(job)
+    if lock is None:
+        message = f"no lock yet: resolving {job} into {job.lock_file}"
+        tools.listen(Noted(message=message))
+        lock = lock_layer(job, tools, whole=True)
+    key = _build_key(job, lock)
+    if not force and (report := _unchanged(job, key, tools)):
+        return report
+    packs = ecosystem.obtain(lock, tools)
+    _compare_weights(job, lock, packs, tools)
+    entries = ecosystem.lay_out(packs, job.target, tools)
+    stripped = strip(entries, job.stripping)
+    included = read_includes(job.spec.include, tools.store)
+    whole = unite(
+        [*stripped.entries, *included],
+        same=ecosystem.same,
+        chosen=job.spec.collisions,
+    )
+    _refuse_oversize(job, lock, whole)
+    tree = _trimmed(whole, job, tools)
+    findings = verify(tree, job.target)
+    archive = write_archive(tree, job.output)
+    report = BuildReport(
+        layer=job.spec.name,
+        runtime=job.target.runtime.id,
+        architecture=str(job.target.arch),
+        description=job.spec.description,
+        licence=job.spec.licence,
+        zip=archive.path.name,
+        zipped=archive.zipped,
+        unzipped=archive.unzipped,
+        files=archive.files,
+        code_sha256=archive.code_sha256,
+        tree_digest=archive.tree_digest,
+        lock=job.lock_file.name,
+        lock_digest=_lock_digest(lock),
+        packages=_package_reports(lock, tree),
+        removals=summarise(stripped.removals),
+        trimmed=whole.size - tree.size,
+        findings=(*findings, *verify_zip(archive.zipped)),
+        layerforge=__version__,
+    )
+    replace_file(manifest_path(job.output), dump_manifest(report))
+    _remember(job, key, tools)
+    return report
+
+
+def _preferred(job: Job, freed: Collection[str]) -> tuple[Pin, ...]:
+    if not job.lock_file.exists():
+        return ()
+    pins = read_lock(job.lock_file).pins
+    unknown = set(freed) - {pin.name for pin in pins}
+    if unknown:
+        raise LockError(
+            f"{job.lock_file} pins no {', '.join(sorted(unknown))}",
+            remedy="Name packages that the lock has with --upgrade-package.",
+        )
+    return tuple(pin for pin in pins if pin.name not in freed)
+
+
+def _lock_digest(lock: Lock) -> str:
+    """Digest what a lock pins: not what the pins weigh, nor where they come from."""
+    pinned = [(pin.name, pin.version, pin.filename, pin.sha256) for pin in lock.pins]
+    return hashlib.sha256(repr((lock.target, lock.inputs, pinned)).encode()).hexdigest()
+
+
+def _compare_weights(job: Job, lock: Lock, packs: Sequence[Pack], tools: Tools) -> None:
+    by_name = {pack.name: pack for pack in packs}
+    actual = weighed(lock, by_name, job.stripping, trim=job.trims)
+    if actual != lock:
+        message = (
+            f"the sizes in {job.lock_file.name} are not those of this build: "
+            f"{job.lock_command} takes them"
+        )
+        tools.listen(Noted(message=message))
+
+
+def _refuse_oversize(job: Job, lock: Lock, tree: Tree) -> None:
+    """Raise `VerifyError` before any work is done for a layer that is too large."""
+    entries = as_trimmed(tree.entries) if job.trims else tree.entries
+    unzipped = sum(entry.size for entry in entries)
+    for finding in verify_size(unzipped, job.spec.max_unzipped):
+        raise explain_size(finding, job, lock, entries)
+
+
+def _trimmed(tree: Tree, job: Job, tools: Tools) -> Tree:
+    if not job.trims:
+        return tree
+    return Tree(trim_libraries(tree.entries, tools.store, listen=tools.listen))
+
+
+def _package_reports(lock: Lock, tree: Tree) -> tuple[PackageReport, ...]:
+    sizes, files = Counter[str](), Counter[str]()
+    for entry in tree:
+        sizes[entry.origin] += entry.size
+        files[entry.origin] += 1
+    return tuple(
+        PackageReport(
+            name=pin.name,
+            version=pin.version,
+            archive=pin.filename,
+            sha256=pin.sha256,
+            size=sizes[pin.name],
+            files=files[pin.name],
+            required_by=lock.required_by(pin.name),
+        )
+        for pin in lock.pins
+    )
+
+
+def _build_key(job: Job, lock: Lock) -> str:
+    """Digest all that decides what a build makes: equal keys, equal zips."""
+    spec, target = job.spec, job.target
+    decisive = [
+        __version__,
+        COMPRESSOR,
+        repr(target),
+        _lock_digest(lock),
+        job.stripping.digest,
+        job.trims,
+        signature(spec.include),
+        sorted(spec.collisions.items()),
+        spec.max_unzipped,
+        spec.description,
+        spec.licence,
+        job.lock_file.name,
+    ]
+    return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
+
+
+def _unchanged(job: Job, key: str, tools: Tools) -> BuildReport | None:
+    """Give the last build's report, if its zip is untouched and would be the same."""
+    record = tools.store.load("records", _record_name(job))
+    if record != _record(job, key):
+        return None
+    report = read_manifest(job.output)
+    return replace(report, unchanged=True) if report else None
+
+
+def _remember(job: Job, key: str, tools: Tools) -> None:
+    tools.store.save("records", _record_name(job), _record(job, key) or b"")
+
+
+def _record_name(job: Job) -> str:
+    return hashlib.sha256(str(job.output.absolute()).encode()).hexdigest()
+
+
+def _record(job: Job, key: str) -> bytes | None:
+    try:
+        status = job.output.stat()
+    except FileNotFoundError:
+        return None
+    zip_file = [status.st_size, status.st_mtime_ns, status.st_ino]
+    return json.dumps([key, *zip_file]).encode()

@@ -1,0 +1,108 @@
+"""What a build would do, decided before anything is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from layerforge.ecosystems import ecosystem_of
+from layerforge.errors import LockError
+from layerforge.lock import Lock, Pin, read_lock
+from layerforge.spec import LayerSpec
+from layerforge.store import Store
+from layerforge.strip import Profile, Stripping, StripRule, rules_for
+from layerforge.target import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One zip to make: what goes in, for which target, and where files lie.
+
+    ``lock_command`` is what a user types to make its lock anew.
+    """
+
+    spec: LayerSpec
+    target: Target
+    lock_file: Path
+    output: Path
+    lock_command: str
+
+    def __str__(self) -> str:
+        return f"{self.spec.name} for {self.target}"
+
+    @property
+    def stripping(self) -> Stripping:
+        """The rules of the layer's profile, of its recipe, and the user's own."""
+        profile = self.spec.strip
+        root = ecosystem_of(self.target).root
+        rules = (
+            *rules_for(self.target.runtime.language, profile),
+            *(rule for rule in self.spec.rules if profile.includes(rule.profile)),
+        )
+        if self.spec.exclude:
+            own = StripRule(
+                id="exclude", why="The layer leaves it out.", drop=self.spec.exclude
+            )
+            rules = (*rules, own)
+        return Stripping(root=root, rules=rules, keep=self.spec.keep)
+
+    @property
+    def trims(self) -> bool:
+        """Say whether libraries lose their tails."""
+        return self.spec.strip is not Profile.NONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildPlan:
+    """What a build of a job would start from; no lock means that it would resolve."""
+
+    job: Job
+    lock: Lock | None
+    present: tuple[Pin, ...] = ()
+    missing: tuple[Pin, ...] = ()
+
+
+def plan_build(job: Job, store: Store) -> BuildPlan:
+    """Say what a build would do; fetches nothing, writes nothing.
+
+    Raises `LockError` where the lock no longer fits its inputs.
+    """
+    lock = present_lock(job)
+    if lock is None:
+        return BuildPlan(job=job, lock=None)
+    present = tuple(pin for pin in lock.pins if store.artifact(pin.sha256).exists())
+    missing = tuple(pin for pin in lock.pins if pin not in present)
+    return BuildPlan(job=job, lock=lock, present=present, missing=missing)
+
+
+def present_lock(job: Job) -> Lock | None:
+    """Read a job's lock, if there is one; raises `LockError` where it is stale."""
+    if not job.lock_file.exists():
+        return None
+    lock = read_lock(job.lock_file)
+    ecosystem = ecosystem_of(job.target)
+    remedy = f"Bring it up to date: {job.lock_command}"
+    if lock.target != str(job.target):
+        raise LockError(
+            f"{job.lock_file} is a lock for {lock.target}, not for {job.target}",
+            remedy=remedy,
+        )
+    if lock.inputs != ecosystem.inputs(job.spec, job.target):
+        raise LockError(
+            f"{job.lock_file} was made from other requirements than {job.spec.name} "
+            "has now",
+            remedy=remedy,
+        )
+    return lock
+
+
+def check_lock(job: Job) -> Lock:
+    """Hold a job's lock to its inputs, offline; raises `LockError`."""
+    lock = present_lock(job)
+    if lock is None:
+        raise LockError(
+            f"there is no lock of {job} ({job.lock_file})",
+            remedy=f"Make it: {job.lock_command}",
+        )
+    ecosystem_of(job.target).check(lock, job.spec)
+    return lock

@@ -1,0 +1,80 @@
+"""Ready-made layers: recipes/NAME.toml, for packages that many functions share."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from layerforge.fields import Fields, Problems, a_flag, a_list_of, a_text, one_of
+from layerforge.spec import LayerSpec, Requirements
+from layerforge.strip import Profile, StripRule
+
+_NAME: Final = "[a-z0-9-]+"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A layer that is known to work; ``imports`` are what proves it."""
+
+    layer: LayerSpec
+    imports: tuple[str, ...]
+
+
+def recipes_folder() -> Path:
+    """Say where the recipes are: in the installed package, or in its checkout."""
+    package = Path(__file__).parent
+    installed = package / "data" / "recipes"
+    return installed if installed.is_dir() else package.parent / "recipes"
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Name every recipe there is."""
+    return tuple(sorted(file.stem for file in recipes_folder().glob("*.toml")))
+
+
+def find_recipe(name: str) -> Recipe | None:
+    """Read a recipe by its name, if there is one."""
+    return (
+        read_recipe(recipes_folder() / f"{name}.toml")
+        if name in recipe_names()
+        else None
+    )
+
+
+def read_recipe(file: Path) -> Recipe:
+    """Read a recipe's file; raises `ConfigError` with every mistake in it."""
+    problems = Problems()
+    document: Mapping[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+    fields = Fields(document, "", problems)
+    texts = a_list_of(a_text())
+    layer = LayerSpec(
+        name=file.stem,
+        description=fields.get("description", a_text(most=256), ""),
+        requirements=Requirements(lines=fields.get("requirements", texts, ())),
+        exclude_runtime_sdk=fields.get("exclude-runtime-sdk", a_flag, False),
+        rules=tuple(
+            _read_rule(name, rule) for name, rule in fields.tables("strip", _NAME)
+        ),
+    )
+    recipe = Recipe(layer=layer, imports=fields.get("imports", texts, ()))
+    fields.finish()
+    problems.refuse(f"{file}:")
+    return recipe
+
+
+def _read_rule(name: str, fields: Fields) -> StripRule:
+    texts: Callable[[object], tuple[str, ...]] = a_list_of(a_text())
+    rule = StripRule(
+        id=name,
+        why=fields.get("why", a_text(), ""),
+        drop=fields.get("drop", texts, ()),
+        keep=fields.get("keep", texts, ()),
+        profile=fields.get("profile", one_of(Profile), Profile.SAFE),
+        examples=fields.get("examples", texts, ()),
+        counterexamples=fields.get("counterexamples", texts, ()),
+    )
+    fields.finish()
+    return rule

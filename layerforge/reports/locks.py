@@ -1,0 +1,81 @@
+"""Locks and plans, in a line or as JSON's values."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from layerforge.lock import Lock
+from layerforge.plan import BuildPlan, Job
+from layerforge.reports.columns import bytes_of, clipped, columns, mebibytes
+from layerforge.reports.paths import shown_path
+
+_NAME_WIDTH = 34
+_VERSION_WIDTH = 16
+
+
+def lock_line(job: Job, lock: Lock) -> str:
+    """Say how many packages a lock pins, and what they weigh."""
+    return f"{job}: {len(lock.pins)} packages{_weight(lock)}"
+
+
+def lock_document(job: Job, lock: Lock) -> dict[str, Any]:
+    """Give a lock as JSON's values."""
+    return {"path": str(job.lock_file), **asdict(lock)}
+
+
+def plan_text(plan: BuildPlan) -> str:
+    """Say what a build would do, step by step."""
+    job = plan.job
+    lines = [str(job)]
+    if plan.lock is None:
+        lines.append(f"  resolve, and write {shown_path(job.lock_file)}")
+        lines.append("  fetch   what is then pinned and not in the store")
+    else:
+        lines.append(f"  lock    {shown_path(job.lock_file)}{_weight(plan.lock)}")
+        missing = sum(pin.size for pin in plan.missing)
+        lines.append(
+            f"  fetch   {len(plan.missing)} of {len(plan.lock.pins)} archives, "
+            f"{bytes_of(missing)} bytes"
+        )
+        rows = [
+            (
+                clipped(pin.name, _NAME_WIDTH),
+                clipped(pin.version, _VERSION_WIDTH),
+                bytes_of(pin.size),
+                "to fetch" if pin in plan.missing else "here",
+            )
+            for pin in plan.lock.pins
+        ]
+        lines += [f"          {line}" for line in columns(rows, right="<<>")]
+    rules = ", ".join(rule.id for rule in job.stripping.rules) or "nothing"
+    lines.append(f"  strip   {rules}{', tails of libraries' if job.trims else ''}")
+    for include in job.spec.include:
+        source = shown_path(include.source)
+        lines.append(f"  include {source} as {include.destination}")
+    lines.append(f"  write   {shown_path(job.output)}")
+    return "\n".join(lines)
+
+
+def plan_document(plan: BuildPlan) -> dict[str, Any]:
+    """Give a plan as JSON's values."""
+    job = plan.job
+    return {
+        "layer": job.spec.name,
+        "target": str(job.target),
+        "lock": str(job.lock_file),
+        "locked": plan.lock is not None,
+        "fetch": [asdict(pin) for pin in plan.missing],
+        "present": [asdict(pin) for pin in plan.present],
+        "rules": [rule.id for rule in job.stripping.rules],
+        "zip": str(job.output),
+    }
+
+
+def _weight(lock: Lock) -> str:
+    weights = [pin.weight for pin in lock.pins if pin.weight]
+    if len(weights) < len(lock.pins):
+        return ""
+    kept = sum(weight.kept for weight in weights)
+    about = "about " if any(weight.predicted for weight in weights) else ""
+    return f", {about}{bytes_of(kept)} bytes in a layer ({mebibytes(kept)})"

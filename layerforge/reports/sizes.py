@@ -1,0 +1,55 @@
+"""What a layer weighs, package by package, in at most 80 columns."""
+
+from __future__ import annotations
+
+from layerforge.limits import UNZIPPED_LIMIT
+from layerforge.manifest import BuildReport
+from layerforge.reports.columns import bytes_of, clipped, columns, mebibytes
+
+_NAME_WIDTH = 34
+_VERSION_WIDTH = 16
+
+
+def size_table(report: BuildReport) -> str:
+    """List packages, the largest first, what was left out, and the sums."""
+    rows = [("package", "version", "bytes", "share")]
+    packages = sorted(report.packages, key=lambda row: (-row.size, row.name))
+    own = report.unzipped - sum(package.size for package in packages)
+    weights = [(package.name, package.version, package.size) for package in packages]
+    if own:
+        weights.append(("files of your own", "", own))
+    for name, version, size in weights:
+        share = f"{size / max(report.unzipped, 1):.1%}"
+        rows.append(
+            (
+                clipped(name, _NAME_WIDTH),
+                clipped(version, _VERSION_WIDTH),
+                bytes_of(size),
+                share,
+            )
+        )
+    lines = [f"{report.layer} for {report.target}"]
+    lines += [f"  {line}" for line in columns(rows, right="<<>>")]
+    lines += _left_out(report)
+    of_limit = f"{report.unzipped / UNZIPPED_LIMIT:.1%} of Lambda's limit"
+    lines.append(
+        f"  unzipped {bytes_of(report.unzipped)} bytes "
+        f"({mebibytes(report.unzipped)}), {of_limit}"
+    )
+    lines.append(
+        f"  zipped   {bytes_of(report.zipped)} bytes ({mebibytes(report.zipped)}), "
+        f"{report.files} files"
+    )
+    return "\n".join(lines)
+
+
+def _left_out(report: BuildReport) -> list[str]:
+    rows = [
+        (removal.rule, f"{removal.files:,} files", bytes_of(removal.size))
+        for removal in report.removals
+    ]
+    if report.trimmed:
+        rows.append(("tails of libraries", "", bytes_of(report.trimmed)))
+    if not rows:
+        return []
+    return ["  left out", *(f"    {line}" for line in columns(rows, right="<>>"))]

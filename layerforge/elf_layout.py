@@ -10,6 +10,8 @@ import struct
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, NoReturn
 
+from layerforge.elf import ElfError
+
 EXECUTABLE: Final = 2  # ET_EXEC
 DYNAMIC: Final = 3  # ET_DYN: a library, or a position-independent program
 
@@ -25,10 +27,6 @@ INFO_IS_SECTION: Final = 0x40  # SHF_INFO_LINK
 _EXTENDED_SEGMENTS: Final = 0xFFFF  # PN_XNUM
 _EXTENDED_SECTIONS: Final = 0xFF00  # SHN_LORESERVE
 _LONGEST_NAME: Final = 256
-
-
-class ElfError(ValueError):
-    """The bytes begin like an ELF file, and are none that can be read."""
 
 
 # The three records of the format are tuples, in the order of their fields, because
@@ -55,10 +53,11 @@ class Header(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """What a program header says of the file: ``size`` bytes from ``offset``."""
+    """A program header: ``size`` bytes from ``offset`` are loaded at ``address``."""
 
     type: int
     offset: int
+    address: int
     size: int
 
     @property
@@ -134,12 +133,12 @@ def _shapes(order: str, header: str, segment: str, section: str) -> Shapes:
     )
 
 
-# By EI_CLASS and EI_DATA. Of a program header only three fields are read.
+# By EI_CLASS and EI_DATA. Of a program header only four fields are read.
 _FORMATS: Final = {
     bytes((ei_class, ei_data)): (bits, order == "<", _shapes(order, *shapes))
     for ei_class, bits, *shapes in (
-        (1, 32, "16s2H5I6H", "2I8xI12x", "10I"),
-        (2, 64, "16s2HI3QI6H", "I4xQ16xQ16x", "2I4Q2I2Q"),
+        (1, 32, "16s2H5I6H", "3I4xI12x", "10I"),
+        (2, 64, "16s2HI3QI6H", "I4x2Q8xQ16x", "2I4Q2I2Q"),
     )
     for ei_data, order in ((1, "<"), (2, ">"))
 }

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from fractions import Fraction
 from typing import Any, Final, TypeVar
 
 from layerforge.errors import ConfigError
@@ -112,6 +113,11 @@ class Fields:
             self._path + key, f"found {_shown(found)}, expected {expected}"
         )
 
+    def missing(self, key: str, expected: str) -> None:
+        """Note that a field is not there, though it must be."""
+        self._known.add(key)
+        self._problems.add(self._path + key, f"missing, expected {expected}")
+
     def table(self, key: str) -> Fields:
         """Give the fields of a table inside; an empty one where it is missing."""
         self._known.add(key)
@@ -139,8 +145,10 @@ class Fields:
 
     def finish(self) -> None:
         """Note the fields that nobody asked for."""
-        for key in self._table.keys() - self._known:
-            self._problems.add(self._path + key, f"unknown{_nearest(key, self._known)}")
+        for key in self._table:
+            if key not in self._known:
+                nearest = _nearest(key, self._known)
+                self._problems.add(self._path + key, f"unknown{nearest}")
 
 
 def a_table(value: object) -> dict[str, Any]:
@@ -212,23 +220,26 @@ def one_of(choices: type[E]) -> Callable[[object], E]:
     """Read one of an enumeration's values."""
 
     def read(value: object) -> E:
-        if value not in set(choices):
+        if not isinstance(value, str) or value not in set(choices):
             raise Wrong(" or ".join(f'"{choice}"' for choice in choices))
-        return choices(str(value))
+        return choices(value)
 
     return read
 
 
 def a_size(value: object) -> int:
     """Read bytes: a number, or a string such as ``200 MB`` (10^6) or ``190 MiB``."""
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return value
+    size = 0
+    if isinstance(value, int) and not isinstance(value, bool):
+        size = value
     match = isinstance(value, str) and re.fullmatch(
-        r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?b|b)\s*", value, re.IGNORECASE
+        r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?b|b)\s*", value, re.ASCII | re.IGNORECASE
     )
-    if not match:
+    if match:
+        size = int(Fraction(match[1]) * _UNITS[match[2].lower()])
+    if size <= 0:
         raise Wrong('bytes: a whole number, "200 MB" or "190 MiB"')
-    return int(float(match[1]) * _UNITS[match[2].lower()])
+    return size
 
 
 def _shown(value: object) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from layerforge.errors import BuildError
@@ -11,6 +10,8 @@ from layerforge.errors import BuildError
 
 def replace_file(path: Path, text: str) -> None:
     """Write ``text`` beside ``path``, then put it there; raises `BuildError`."""
+    import tempfile  # noqa: PLC0415 - takes long to import, and few runs write
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

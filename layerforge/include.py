@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from layerforge.elf import ElfError, is_elf, read_facts
+from layerforge.elf import ElfError, is_elf
+from layerforge.elf_reader import read_facts
 from layerforge.errors import ConfigError
 from layerforge.spec import Include
 from layerforge.store import Store
@@ -21,7 +22,6 @@ from layerforge.tree import FileEntry
 
 ORIGIN: Final = "include"
 
-_LEFT_OUT: Final = {"__pycache__", ".git", ".hg", ".svn", ".DS_Store"}
 _TRANSFORM: Final = "include"
 
 
@@ -30,44 +30,12 @@ def read_includes(includes: Sequence[Include], store: Store) -> tuple[FileEntry,
     return tuple(
         _entry(source, destination, store)
         for include in includes
-        for source, destination in _files(include)
+        for source, destination in include.files()
     )
 
 
-def signature(includes: Sequence[Include]) -> list[tuple[str, str, int, int, int]]:
-    """Tell cheaply whether included files may have changed: names, sizes and times."""
-    found = []
-    for include in includes:
-        for source, destination in _files(include):
-            status = source.lstat()
-            executable = status.st_mode & 0o100
-            found.append(
-                (
-                    str(source),
-                    destination,
-                    status.st_size,
-                    status.st_mtime_ns,
-                    executable,
-                )
-            )
-    return found
-
-
-def _files(include: Include) -> Iterator[tuple[Path, str]]:
-    source, destination = include.source, PurePosixPath(include.destination)
-    if not source.is_dir():
-        yield source, str(destination)
-        return
-    for folder, folders, names in os.walk(source):
-        folders[:] = sorted(set(folders) - _LEFT_OUT)
-        linked = [name for name in folders if (Path(folder) / name).is_symlink()]
-        for name in sorted({*names, *linked} - _LEFT_OUT):
-            if not name.endswith((".pyc", ".pyo")):
-                path = Path(folder) / name
-                yield path, str(destination / path.relative_to(source).as_posix())
-
-
 def _entry(source: Path, destination: str, store: Store) -> FileEntry:
+    _refuse_undecodable(source, destination)
     try:
         if source.is_symlink():
             return _link(source, destination)
@@ -79,7 +47,7 @@ def _entry(source: Path, destination: str, store: Store) -> FileEntry:
         data = source.read_bytes()
         executable = bool(source.stat().st_mode & 0o100)
     except OSError as error:
-        raise ConfigError(f"cannot read {source}: {error.strerror}") from error
+        raise _unreadable(error) from error
     sha256 = hashlib.sha256(data).hexdigest()
     content = store.derived(sha256, _TRANSFORM) or store.derive(
         sha256, _TRANSFORM, data
@@ -101,6 +69,7 @@ def _entry(source: Path, destination: str, store: Store) -> FileEntry:
 
 def _link(source: Path, destination: str) -> FileEntry:
     target = os.readlink(source)  # noqa: PTH115 - as it is written, "./" and all
+    _refuse_undecodable(source, target)
     landing = os.path.normpath(PurePosixPath(destination).parent / target)
     if os.path.isabs(target) or landing.startswith(".."):  # noqa: PTH117 - of no disk
         raise ConfigError(
@@ -108,3 +77,17 @@ def _link(source: Path, destination: str) -> FileEntry:
             remedy="Include what it points at.",
         )
     return FileEntry(path=destination, origin=ORIGIN, link=target)
+
+
+def _refuse_undecodable(source: Path, name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"{source!a} has a name that is not UTF-8",
+            remedy="Rename it: zips hold names in UTF-8.",
+        ) from error
+
+
+def _unreadable(error: OSError) -> ConfigError:
+    return ConfigError(f"cannot read {error.filename}: {error.strerror}")

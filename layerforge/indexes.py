@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -115,6 +114,8 @@ def machine_settings() -> IndexSettings:
 
 def _pip_settings() -> dict[str, str]:
     """Ask pip, which alone knows all the places that its settings come from."""
+    import subprocess  # noqa: PLC0415 - settings are parsed more often than asked for
+
     command = [sys.executable, "-m", "pip", "config", "list"]
     # -m would look into the present folder first, where a user may have a pip.py.
     environment = os.environ | {"PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -110,6 +108,8 @@ def _from_recipe(name: str, folder: Path, project: Project) -> _Chosen:
     recipe = find_recipe(name)
     if recipe is None:
         layers = [layer.name for layer in project.layers]
+        import difflib  # noqa: PLC0415 - for errors alone
+
         near = difflib.get_close_matches(name, [*layers, *recipe_names()], n=3)
         guess = f"Did you mean {' or '.join(near)}? " if near else ""
         raise ConfigError(
@@ -131,7 +131,7 @@ def _jobs(chosen: _Chosen, selection: Selection, project: Project) -> Iterable[J
             target=target,
             lock_file=ecosystem_of(target).lock_path(chosen.locks, spec.name, target),
             output=selection.output or folder / f"{spec.name}-{target}.zip",
-            lock_command=shlex.join(["layerforge", "lock", *chosen.words, *options]),
+            lock_words=("layerforge", "lock", *chosen.words, *options),
         )
 
 

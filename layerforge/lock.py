@@ -7,6 +7,7 @@ of the inputs that it was made from, and, for each package, what it weighs in a 
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -84,6 +85,13 @@ class Lock:
     provided: tuple[str, ...] = ()
     stripping: str = ""
     interpreter: str = ""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of what is pinned: not of what it weighs or where it is."""
+        pins = [(pin.name, pin.version, pin.filename, pin.sha256) for pin in self.pins]
+        decisive = repr((self.target, self.inputs, pins))
+        return hashlib.sha256(decisive.encode()).hexdigest()
 
     def required_by(self, name: str) -> tuple[str, ...]:
         """Name the pins that ask for a package."""

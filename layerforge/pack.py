@@ -7,7 +7,6 @@ from dataclasses import astuple, dataclass
 from typing import Any, Final
 
 from layerforge.elf import ElfFacts
-from layerforge.errors import BuildError
 from layerforge.store import Store
 from layerforge.tree import Content, FileEntry
 
@@ -44,17 +43,17 @@ class Pack:
 
 
 def load_pack(store: Store, sha256: str, *, predicted: bool = False) -> Pack | None:
-    """Read the index of an artifact, if one was made by this version's rules."""
+    """Read the index of an artifact, if one was made by this version's rules.
+
+    An index that is cut short, as by a loss of power, counts as not there.
+    """
     document = store.load("indexes", _key(sha256, predicted=predicted))
     if document is None:
         return None
     try:
         return _from_json(json.loads(document), str(store.artifact(sha256)))
-    except (ValueError, KeyError, TypeError) as error:
-        raise BuildError(
-            f"the store's index of {sha256} is damaged: {error}",
-            remedy=f"Delete the store, {store.root}: all of it can be made again.",
-        ) from error
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def save_pack(store: Store, pack: Pack) -> None:

@@ -5,20 +5,16 @@ Each step takes values and gives values; what a step needs of the world is in `T
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 from layerforge import __version__
 from layerforge.archive import write_archive
-from layerforge.compressor import COMPRESSOR
 from layerforge.ecosystems import Tools, ecosystem_of
 from layerforge.errors import LockError
 from layerforge.events import Noted
 from layerforge.files import replace_file
-from layerforge.include import read_includes, signature
+from layerforge.include import read_includes
 from layerforge.ledger import weighed
 from layerforge.lock import Lock, Pin, dump_lock, read_lock
 from layerforge.manifest import (
@@ -26,12 +22,12 @@ from layerforge.manifest import (
     PackageReport,
     dump_manifest,
     manifest_path,
-    read_manifest,
     summarise,
 )
 from layerforge.oversize import explain_size
 from layerforge.pack import Pack
 from layerforge.plan import Job, present_lock
+from layerforge.records import remember_build
 from layerforge.strip import strip
 from layerforge.tree import Tree, unite
 from layerforge.trim import as_trimmed, trim_libraries
@@ -63,11 +59,11 @@ def lock_layer(
     return lock
 
 
-def build_layer(job: Job, tools: Tools, *, force: bool = False) -> BuildReport:
+def build_layer(job: Job, tools: Tools) -> BuildReport:
     """Build one layer for one target, and leave zip and manifest in their places.
 
     Raises a `LayerforgeError`; the zip and the manifest of an earlier build are then
-    still what they were. Where nothing has changed since, nothing is done.
+    still what they were. `records.last_build` tells whether it is worth doing.
     """
     ecosystem = ecosystem_of(job.target)
     lock = present_lock(job)
@@ -75,10 +71,7 @@ def build_layer(job: Job, tools: Tools, *, force: bool = False) -> BuildReport:
         message = f"no lock yet: resolving {job} into {job.lock_file}"
         tools.listen(Noted(message=message))
         lock = lock_layer(job, tools, whole=True)
-    key = _build_key(job, lock)
-    if not force and (report := _unchanged(job, key, tools)):
-        return report
-    packs = ecosystem.obtain(lock, tools)
+    packs = ecosystem.obtain(lock, job.spec, tools)
     _compare_weights(job, lock, packs, tools)
     entries = ecosystem.lay_out(packs, job.target, tools)
     stripped = strip(entries, job.stripping)
@@ -105,7 +98,7 @@ def build_layer(job: Job, tools: Tools, *, force: bool = False) -> BuildReport:
         code_sha256=archive.code_sha256,
         tree_digest=archive.tree_digest,
         lock=job.lock_file.name,
-        lock_digest=_lock_digest(lock),
+        lock_digest=lock.digest,
         packages=_package_reports(lock, tree),
         removals=summarise(stripped.removals),
         trimmed=whole.size - tree.size,
@@ -113,7 +106,7 @@ def build_layer(job: Job, tools: Tools, *, force: bool = False) -> BuildReport:
         layerforge=__version__,
     )
     replace_file(manifest_path(job.output), dump_manifest(report))
-    _remember(job, key, tools)
+    remember_build(job, lock, tools.store)
     return report
 
 
@@ -128,12 +121,6 @@ def _preferred(job: Job, freed: Collection[str]) -> tuple[Pin, ...]:
             remedy="Name packages that the lock has with --upgrade-package.",
         )
     return tuple(pin for pin in pins if pin.name not in freed)
-
-
-def _lock_digest(lock: Lock) -> str:
-    """Digest what a lock pins: not what the pins weigh, nor where they come from."""
-    pinned = [(pin.name, pin.version, pin.filename, pin.sha256) for pin in lock.pins]
-    return hashlib.sha256(repr((lock.target, lock.inputs, pinned)).encode()).hexdigest()
 
 
 def _compare_weights(job: Job, lock: Lock, packs: Sequence[Pack], tools: Tools) -> None:
@@ -178,49 +165,3 @@ def _package_reports(lock: Lock, tree: Tree) -> tuple[PackageReport, ...]:
         )
         for pin in lock.pins
     )
-
-
-def _build_key(job: Job, lock: Lock) -> str:
-    """Digest all that decides what a build makes: equal keys, equal zips."""
-    spec, target = job.spec, job.target
-    decisive = [
-        __version__,
-        COMPRESSOR,
-        repr(target),
-        _lock_digest(lock),
-        job.stripping.digest,
-        job.trims,
-        signature(spec.include),
-        sorted(spec.collisions.items()),
-        spec.max_unzipped,
-        spec.description,
-        spec.licence,
-        job.lock_file.name,
-    ]
-    return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
-
-
-def _unchanged(job: Job, key: str, tools: Tools) -> BuildReport | None:
-    """Give the last build's report, if its zip is untouched and would be the same."""
-    record = tools.store.load("records", _record_name(job))
-    if record != _record(job, key):
-        return None
-    report = read_manifest(job.output)
-    return replace(report, unchanged=True) if report else None
-
-
-def _remember(job: Job, key: str, tools: Tools) -> None:
-    tools.store.save("records", _record_name(job), _record(job, key) or b"")
-
-
-def _record_name(job: Job) -> str:
-    return hashlib.sha256(str(job.output.absolute()).encode()).hexdigest()
-
-
-def _record(job: Job, key: str) -> bytes | None:
-    try:
-        status = job.output.stat()
-    except FileNotFoundError:
-        return None
-    zip_file = [status.st_size, status.st_mtime_ns, status.st_ino]
-    return json.dumps([key, *zip_file]).encode()

@@ -18,17 +18,24 @@ from layerforge.target import Target
 class Job:
     """One zip to make: what goes in, for which target, and where files lie.
 
-    ``lock_command`` is what a user types to make its lock anew.
+    ``lock_words`` are what a user types to make its lock anew.
     """
 
     spec: LayerSpec
     target: Target
     lock_file: Path
     output: Path
-    lock_command: str
+    lock_words: tuple[str, ...]
 
     def __str__(self) -> str:
         return f"{self.spec.name} for {self.target}"
+
+    @property
+    def lock_command(self) -> str:
+        """The command line that makes the lock anew."""
+        import shlex  # noqa: PLC0415 - for errors and notes alone
+
+        return shlex.join(self.lock_words)
 
     @property
     def stripping(self) -> Stripping:

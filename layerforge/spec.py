@@ -6,8 +6,9 @@ the value found and what was expected.
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypeVar
@@ -38,16 +39,35 @@ LAYER_NAME: Final = r"[a-zA-Z0-9_-]{1,100}"  # AWS takes 140, a target is part o
 DESCRIPTION_LENGTH: Final = 256
 LICENCE_LENGTH: Final = 512
 
+_LEFT_OUT: Final = {"__pycache__", ".git", ".hg", ".svn", ".DS_Store"}
 _PROJECT_FILES: Final = {"pyproject.toml", "uv.lock", "poetry.lock", "Pipfile.lock"}
 _INCLUDE_ROOTS: Final = ("python", "nodejs", "bin", "lib")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Include:
-    """Files of the user's own: ``source`` on disk goes to ``destination`` in /opt."""
+    """Files of the user's own: ``source`` on disk goes to ``destination`` in /opt.
+
+    Only what a checkout would have is taken: no bytecode, no version control, no
+    notes of an operating system.
+    """
 
     source: Path
     destination: str
+
+    def files(self) -> Iterator[tuple[Path, str]]:
+        """Give each file and link, with its path in /opt, in a fixed order."""
+        place = PurePosixPath(self.destination)
+        if not self.source.is_dir():
+            yield self.source, str(place)
+            return
+        for folder, folders, names in os.walk(self.source):
+            folders[:] = sorted(set(folders) - _LEFT_OUT)
+            linked = [name for name in folders if Path(folder, name).is_symlink()]
+            for name in sorted({*names, *linked} - _LEFT_OUT):
+                if not name.endswith((".pyc", ".pyo")):
+                    path = Path(folder, name)
+                    yield path, str(place / path.relative_to(self.source).as_posix())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +148,18 @@ class Project:
         return next((layer for layer in self.layers if layer.name == name), None)
 
 
+def include_signature(
+    includes: Sequence[Include],
+) -> list[tuple[str, str, int, int, int]]:
+    """Tell cheaply whether included files may have changed: names, sizes and times."""
+    return [
+        (str(source), place, status.st_size, status.st_mtime_ns, status.st_mode & 0o100)
+        for include in includes
+        for source, place in include.files()
+        for status in [source.lstat()]
+    ]
+
+
 def find_project(folder: Path) -> Project:
     """Read the configuration of ``folder`` or the nearest folder above that has one.
 
@@ -139,15 +171,24 @@ def find_project(folder: Path) -> Project:
             return read_project(file)
         pyproject = candidate / "pyproject.toml"
         if pyproject.is_file() and b"layerforge" in pyproject.read_bytes():
-            table = _load(pyproject).get("tool", {}).get("layerforge")
-            if table is not None:
-                return _project(table, pyproject, "tool.layerforge.")
+            tools = _load(pyproject).get("tool")
+            if isinstance(tools, dict) and "layerforge" in tools:
+                return _read_pyproject(tools, pyproject)
     return Project(folder=folder)
 
 
 def read_project(file: Path) -> Project:
     """Read one layerforge.toml; raises `ConfigError` with every mistake in it."""
     return _project(_load(file), file, "")
+
+
+def _read_pyproject(tools: Mapping[str, Any], file: Path) -> Project:
+    problems = Problems()
+    table: dict[str, Any] = Fields(tools, "tool.", problems).get(
+        "layerforge", a_table, {}
+    )
+    problems.refuse(f"{file}:")
+    return _project(table, file, "tool.layerforge.")
 
 
 def _load(file: Path) -> dict[str, Any]:
@@ -216,11 +257,9 @@ def _read_requirements(fields: Fields, folder: Path) -> Requirements:
     extras: tuple[str, ...] = fields.get("extras", a_list_of(a_text()), ())
     groups: tuple[str, ...] = fields.get("groups", a_list_of(a_text()), ())
     if not fields.has("requirements"):
-        fields.get("requirements", a_text(), "")
-        fields.wrong(
+        fields.missing(
             "requirements",
             'a list of requirements, or a file such as "requirements.txt"',
-            "nothing",
         )
         return Requirements()
     read = _a_requirements_value(folder)
@@ -229,7 +268,7 @@ def _read_requirements(fields: Fields, folder: Path) -> Requirements:
         key = "extras" if extras else "groups"
         fields.wrong(
             key,
-            "it only where requirements names a pyproject.toml or a lock of its tool",
+            "none: only a pyproject.toml, or a lock of its tool, has any",
             extras or groups,
         )
     return replace(asked, extras=extras, groups=groups)
@@ -284,7 +323,9 @@ def _a_limit(value: object) -> int:
 
 
 def _a_text_table(value: object) -> dict[str, str]:
-    return {key: a_text()(item) for key, item in a_table(value).items()}
+    items = a_table(value).items()
+    texts = read_each([(f".{key}", item, a_text()) for key, item in items])
+    return {key: text for (key, _), text in zip(items, texts, strict=True)}
 
 
 def _includes_from(folder: Path) -> Callable[[object], tuple[Include, ...]]:

@@ -8,7 +8,7 @@ time: what is gone is fetched or made again.
     indexes/ab/KEY            what was read out of an archive, as JSON
     derived/ab/KEY            one file's new bytes, behind a header that describes them
     partial/SHA256            a download under way, locked by who downloads it
-    records/KEY               what the last build of a zip was made from
+    records/ab/KEY            what the last build of a zip was made from
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import hashlib
 import os
 import struct
 import sys
-import tempfile
 import time
 import zlib
 from collections.abc import Iterator
@@ -31,8 +30,9 @@ from layerforge.compressor import COMPRESSOR, compress
 from layerforge.errors import BuildError
 from layerforge.tree import Content
 
-_DERIVED = struct.Struct("<8sHxxIQ32s")
-_DERIVED_MAGIC: Final = b"LFDERIV1"
+# magic, method, crc32, sizes inflated and as it lies, SHA-256
+_DERIVED: Final = struct.Struct("<8sHxxI2Q32s")
+_DERIVED_MAGIC: Final = b"LFDERIV2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +115,14 @@ class Store:
     # -- small documents -----------------------------------------------------------
 
     def load(self, kind: str, key: str) -> bytes | None:
-        """Read a document that was saved, or nothing."""
+        """Read a document that was saved, or nothing, and mark it as used."""
+        path = self._path(kind, key)
         try:
-            return self._path(kind, key).read_bytes()
+            document = path.read_bytes()
         except FileNotFoundError:
             return None
+        _touch(path)
+        return document
 
     def save(self, kind: str, key: str, document: bytes) -> None:
         """Keep a document; the last of several writers wins."""
@@ -128,7 +131,10 @@ class Store:
     # -- derived bytes ---------------------------------------------------------------
 
     def derived(self, sha256: str, transform: str) -> Content | None:
-        """Find what ``transform`` made of the content with this hash."""
+        """Find what ``transform`` made of the content with this hash.
+
+        A file that is cut short, as by a loss of power, counts as not there.
+        """
         path = self._path("derived", _derived_key(sha256, transform))
         try:
             with path.open("rb") as stream:
@@ -136,8 +142,10 @@ class Store:
                 length = os.fstat(stream.fileno()).st_size - _DERIVED.size
         except FileNotFoundError:
             return None
-        magic, method, crc32, size, digest = _DERIVED.unpack(head)
-        if magic != _DERIVED_MAGIC:
+        if len(head) < _DERIVED.size:
+            return None
+        magic, method, crc32, size, packed, digest = _DERIVED.unpack(head)
+        if (magic, packed) != (_DERIVED_MAGIC, length):
             return None
         _touch(path)
         return Content(
@@ -154,9 +162,9 @@ class Store:
         """Compress and keep ``data``, made by ``transform`` from that content."""
         digest = hashlib.sha256(data)
         method, packed = compress(data)
-        header = _DERIVED.pack(
-            _DERIVED_MAGIC, method, zlib.crc32(data), len(data), digest.digest()
-        )
+        crc32 = zlib.crc32(data)
+        sizes = (len(data), len(packed))
+        header = _DERIVED.pack(_DERIVED_MAGIC, method, crc32, *sizes, digest.digest())
         path = self._path("derived", _derived_key(sha256, transform))
         self._write(path, header, packed)
         return Content(
@@ -165,7 +173,7 @@ class Store:
             length=len(packed),
             method=method,
             size=len(data),
-            crc32=zlib.crc32(data),
+            crc32=crc32,
             sha256=digest.hexdigest(),
         )
 
@@ -213,6 +221,8 @@ class Store:
         return self.root / kind / key[:2] / key
 
     def _write(self, path: Path, *parts: bytes | bytearray) -> None:
+        import tempfile  # noqa: PLC0415 - takes long to import, and few runs write
+
         with _explaining(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")

@@ -146,12 +146,15 @@ def unite(
     """Make one tree of the entries of many packages.
 
     Two entries at one path must be ``same``, or ``chosen`` must say whose it is, as
-    ``{path: origin}``. Raises `BuildError` for every collision at once.
+    ``{path: origin}``. The order that entries come in is of no account. Raises
+    `BuildError` for every collision at once, and for a choice that can't be meant.
     """
+    ordered = sorted(entries, key=lambda entry: (entry.path, entry.origin))
     chosen = chosen or {}
+    _refuse_vain_choices(ordered, chosen)
     kept: dict[str, FileEntry] = {}
     collisions: list[tuple[FileEntry, FileEntry]] = []
-    for entry in entries:
+    for entry in ordered:
         present = kept.get(entry.path)
         if present is None:
             kept[entry.path] = entry
@@ -163,10 +166,30 @@ def unite(
                 kept[entry.path] = entry
         else:
             collisions.append((present, entry))
-    ordered = tuple(kept[path] for path in sorted(kept))
     _refuse_collisions(collisions)
     _refuse_files_that_are_folders(kept)
-    return Tree(ordered)
+    return Tree(tuple(kept.values()))
+
+
+def _refuse_vain_choices(
+    entries: Iterable[FileEntry], chosen: Mapping[str, str]
+) -> None:
+    """Have a file come from the package that was chosen, never from another."""
+    writers: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.path in chosen:
+            writers.setdefault(entry.path, []).append(entry.origin)
+    vain = [path for path in writers if chosen[path] not in writers[path]]
+    if vain:
+        lines = [
+            f"  {path}: {chosen[path]} does not, {' and '.join(writers[path])} can"
+            for path in vain
+        ]
+        raise BuildError(
+            "collisions names packages that do not write the path:\n"
+            + "\n".join(lines),
+            remedy="Name one that does, or take the path out of collisions.",
+        )
 
 
 def _refuse_collisions(collisions: list[tuple[FileEntry, FileEntry]]) -> None:

@@ -72,6 +72,11 @@ class Member:
         return self.name.endswith("/")
 
     @property
+    def is_link(self) -> bool:
+        """Tell a symbolic link, whose contents are the name of its target."""
+        return stat.S_ISLNK(self.mode)
+
+    @property
     def path(self) -> str:
         """The name without a folder's slash."""
         return self.name.removesuffix("/")
@@ -100,12 +105,13 @@ class NeedMore(Exception):  # noqa: N818  a request, answered by whoever reads
 
 
 def read_directory(
-    tail: bytes, archive_size: int, *, archive: str = "archive"
+    tail: bytes, archive_size: int, *, archive: str = "archive", links: bool = False
 ) -> Directory:
     """Read the names, sizes and places of all members from an archive's last bytes.
 
-    ``archive`` is its name in messages. Raises `NeedMore` where ``tail`` does not
-    reach back to the directory's start, `ArchiveError` for whatever is not lawful.
+    ``archive`` is its name in messages. ``links`` lets symbolic links in, which layers
+    may have and wheels may not. Raises `NeedMore` where ``tail`` does not reach back
+    to the directory's start, `ArchiveError` for whatever is not lawful.
     """
     with naming(archive):
         count, size, start = _read_end(tail, archive_size)
@@ -113,6 +119,8 @@ def read_directory(
         if skipped < 0:
             raise NeedMore(start)
         members = tuple(_read_headers(tail[skipped : skipped + size], count))
+        if not links:
+            _refuse_links(members)
         directory = Directory(members=members, start=start, size=size)
         _refuse_clashes(members)
         _refuse_overlaps(directory)
@@ -289,6 +297,9 @@ def _holds(pattern: str) -> Callable[[Member], bool]:
     return lambda member: search(member.name) is not None
 
 
+_FILES: Final = (stat.S_IFREG, stat.S_IFLNK)
+_NEITHER: Final = "it is a link or a device (mode {0.mode:o})"
+
 _RULES: tuple[tuple[Callable[[Member], bool], str], ...] = (
     (_holds(r"^$"), "the name is empty"),
     (_holds(r"[\x00-\x1f\x7f-\x9f]"), "the name holds a control character"),
@@ -316,11 +327,13 @@ _RULES: tuple[tuple[Callable[[Member], bool], str], ...] = (
         "it is compressed by method {0.method}, not by deflate",
     ),
     (
-        lambda it: stat.S_IFMT(it.mode) not in (0, stat.S_IFREG, stat.S_IFDIR),
-        "it is a link or a device (mode {0.mode:o})",
+        lambda it: stat.S_IFMT(it.mode) not in (0, *_FILES, stat.S_IFDIR),
+        _NEITHER,
     ),
     (
-        lambda it: (stat.S_ISREG if it.is_folder else stat.S_ISDIR)(it.mode),
+        lambda it: (
+            stat.S_IFMT(it.mode) in (_FILES if it.is_folder else (stat.S_IFDIR,))
+        ),
         "its name and its mode ({0.mode:o}) disagree on whether it is a folder",
     ),
     (lambda it: it.is_folder and it.size > 0, "it is a folder that has contents"),
@@ -337,6 +350,12 @@ _RULES: tuple[tuple[Callable[[Member], bool], str], ...] = (
         f"it is larger than {MAX_FILE} bytes",
     ),
 )
+
+
+def _refuse_links(members: Sequence[Member]) -> None:
+    for member in members:
+        if member.is_link:
+            raise Refused(f"{quoted(member.name)}: {_NEITHER.format(member)}")
 
 
 def _refuse_clashes(members: Sequence[Member]) -> None:

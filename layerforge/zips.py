@@ -13,9 +13,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO, Final
 
-from layerforge import elf
+from layerforge import elf_reader
+from layerforge.elf import ElfError, ElfFacts, is_elf
 from layerforge.tree import STORED, Content, FileEntry
 from layerforge.zipdirectory import (
+    MAX_NAME,
     Directory,
     Member,
     NeedMore,
@@ -41,18 +43,23 @@ _CHUNK: Final = 256 << 10  # bytes; small enough to stay in a core's cache
 _MAGIC: Final = 4  # bytes by which an ELF file is known
 
 
-def index_zip(path: Path, *, archive: str = "") -> tuple[FileEntry, ...]:
+def index_zip(
+    path: Path, *, archive: str = "", links: bool = False
+) -> tuple[FileEntry, ...]:
     """Read all of an archive and give its files, in the order of their bytes.
 
     Every byte is accounted for: members tile the archive from its first byte to the
     directory, both headers of each agree, and each inflates to exactly what they
-    declare. ``archive`` is its name in messages, the file's own by default. Raises
-    `ArchiveError`. Several threads may index several archives at once.
+    declare. ``archive`` is its name in messages, the file's own by default; ``links``
+    lets symbolic links in. Raises `ArchiveError`. Several threads may index several
+    archives at once.
     """
     archive = archive or path.name
     with naming(archive), path.open("rb", buffering=_CHUNK) as stream:
         before = os.fstat(stream.fileno())
-        directory = _find_directory(stream, before.st_size, archive)
+        directory = _find_directory(
+            stream, before.st_size, archive=archive, links=links
+        )
         entries = tuple(_read_members(stream, directory, str(path)))
         after = os.fstat(stream.fileno())
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
@@ -60,12 +67,15 @@ def index_zip(path: Path, *, archive: str = "") -> tuple[FileEntry, ...]:
         return entries
 
 
-def _find_directory(stream: IO[bytes], size: int, archive: str) -> Directory:
+def _find_directory(
+    stream: IO[bytes], size: int, *, archive: str, links: bool
+) -> Directory:
     start = max(0, size - _TAIL)
     while True:
         stream.seek(start)
+        tail = _take(stream, size - start)
         try:
-            return read_directory(_take(stream, size - start), size, archive=archive)
+            return read_directory(tail, size, archive=archive, links=links)
         except NeedMore as more:
             start = more.start
 
@@ -96,6 +106,9 @@ def _read_members(
             crc32=member.crc32,
             sha256=sha256,
         )
+        if member.is_link:
+            yield FileEntry(path=member.name, origin="", link=_target(member, content))
+            continue
         yield FileEntry(
             path=member.name,
             origin="",
@@ -154,9 +167,7 @@ def _read_descriptor(stream: IO[bytes], member: Member, length: int) -> None:
         raise Refused("its data descriptor and the directory disagree")
 
 
-def _read_contents(
-    stream: IO[bytes], member: Member
-) -> tuple[str, elf.ElfFacts | None]:
+def _read_contents(stream: IO[bytes], member: Member) -> tuple[str, ElfFacts | None]:
     """Read a member's data to its end, check it, and give its SHA-256 and ELF facts."""
     digest = hashlib.sha256()
     crc32 = size = 0
@@ -168,7 +179,7 @@ def _read_contents(
             raise Refused(f"it inflates to more than {member.size} bytes")
         if len(head) < _MAGIC:
             head += chunk[: _MAGIC - len(head)]
-            if elf.is_elf(head) and member.size <= MAX_IMAGE:
+            if is_elf(head) and member.size <= MAX_IMAGE:
                 image = bytearray(member.size)
                 image[:_MAGIC] = head
         if image is not None:
@@ -207,10 +218,20 @@ def _inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
         raise Refused("its deflated data does not end where it should")
 
 
-def _facts(image: bytearray | None) -> elf.ElfFacts | None:
+def _target(member: Member, content: Content) -> str:
+    with naming_member(member.name):
+        if member.size > MAX_NAME:
+            raise Refused(f"it is a link to a name longer than {MAX_NAME} bytes")
+        try:
+            return content.inflated().decode()
+        except UnicodeDecodeError:
+            raise Refused("it is a link to a name that is not UTF-8") from None
+
+
+def _facts(image: bytearray | None) -> ElfFacts | None:
     try:
-        return elf.read_facts(image) if image is not None else None
-    except elf.ElfError:
+        return elf_reader.read_facts(image) if image is not None else None
+    except ElfError:
         return None
 
 

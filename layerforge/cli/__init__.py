@@ -7,6 +7,7 @@ only package that imports click and rich, and the only one that prints.
 from __future__ import annotations
 
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Final
 
@@ -36,10 +37,11 @@ class _Commands(click.Group):
         del ctx
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         if cmd_name not in _COMMANDS:
-            return None
+            near = get_close_matches(cmd_name, _COMMANDS, n=1)
+            guess = f"; did you mean {near[0]}?" if near else ""
+            ctx.fail(f"no such command: {cmd_name}{guess}")
         module = import_module(f"layerforge.cli.{_COMMANDS[cmd_name]}")
         command = module.command
         if not isinstance(command, click.Command):

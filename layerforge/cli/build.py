@@ -17,11 +17,12 @@ from layerforge.cli.options import (
     store_options,
     tools_of,
 )
+from layerforge.ecosystems import Tools
 from layerforge.errors import LayerforgeError
 from layerforge.jobs import select_jobs
 from layerforge.manifest import BuildReport, to_document
-from layerforge.pipeline import build_layer
 from layerforge.plan import Job
+from layerforge.records import last_build
 from layerforge.reports.paths import shown_path
 from layerforge.reports.sizes import size_table
 from layerforge.verify import Severity
@@ -50,21 +51,30 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
     with tools_of(options, console) as tools:
         for job in jobs:
             try:
-                report = build_layer(job, tools, force=force)
+                report = _build(job, tools, force=force)
             except LayerforgeError as error:
                 failures.append(error)
                 documents.append({"job": str(job), "error": error_document(error)})
-                if error is not failures[0] or len(jobs) > 1:
-                    console.error(error)
-                continue
-            documents.append({"path": str(job.output), **to_document(report)})
-            _show(job, report, console)
+                console.error(error)
+            else:
+                if console.json:
+                    document = {"path": str(job.output), **to_document(report)}
+                    documents.append(document)
+                _show(job, report, console)
     if console.json:
         console.result("", {"format": 1, "layers": documents})
     if failures:
-        if len(jobs) == 1:
-            console.error(failures[0])
         raise click.exceptions.Exit(failures[0].exit_code)
+
+
+def _build(job: Job, tools: Tools, *, force: bool) -> BuildReport:
+    report = None if force else last_build(job, tools.store)
+    if report:
+        return report
+    # Imported where there is something to do: it takes longer than to see that.
+    from layerforge.pipeline import build_layer  # noqa: PLC0415
+
+    return build_layer(job, tools)
 
 
 def _show(job: Job, report: BuildReport, console: Console) -> None:

@@ -72,11 +72,15 @@ def _bytes(text: str) -> int:
     try:
         return 0 if text == "0" else a_size(text)
     except Wrong as wrong:
-        raise click.BadParameter(f"expected {wrong.expected}") from wrong
+        raise click.BadParameter(
+            f"expected {wrong.expected}", param_hint="--max-size"
+        ) from wrong
 
 
 def _seconds(text: str) -> float:
     match = re.fullmatch(r"(\d+)([dh])", text)
     if not match:
-        raise click.BadParameter("expected days or hours: 30d, 12h")
+        raise click.BadParameter(
+            "expected days or hours: 30d, 12h", param_hint="--unused"
+        )
     return int(match[1]) * (_DAY if match[2] == "d" else _DAY / 24)

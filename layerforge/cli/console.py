@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import sys
 import threading
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
-from layerforge.errors import LayerforgeError
+from layerforge.errors import ConfigError, LayerforgeError
 from layerforge.events import (
     Event,
     Failed,
@@ -24,12 +25,20 @@ from layerforge.events import (
     Progress,
     Started,
 )
+from layerforge.reports.prose import wrapped
 
 if TYPE_CHECKING:
     from layerforge.cli.bars import Bars
 
 _BUG = 70
 _INTERRUPTED = 130
+_WARNING, _ERROR, _TRY = "warning: ", "error: ", "try: "
+_LABELS: Final[dict[str, dict[str, Any]]] = {
+    _WARNING: {"fg": "yellow"},
+    _ERROR: {"fg": "red", "bold": True},
+    _TRY: {"bold": True},
+}
+_WIDEST = 80  # columns; longer lines of prose are hard to read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,15 +72,20 @@ class Console:
 
     def warn(self, text: str) -> None:
         """Print what a person should read."""
-        click.echo(click.style("warning: ", fg="yellow") + text, err=True)
+        _echo(f"{_WARNING}{text}")
 
     def error(self, error: LayerforgeError) -> None:
         """Print what went wrong and what to do about it."""
-        click.echo(
-            click.style("error: ", fg="red", bold=True) + error.message, err=True
-        )
+        _echo(f"{_ERROR}{error.message}")
         if error.remedy:
-            click.echo(click.style("try: ", bold=True) + error.remedy, err=True)
+            _echo(f"{_TRY}{error.remedy}")
+
+    def fail(self, error: LayerforgeError) -> NoReturn:
+        """End with an error, told in the form in which results are wanted."""
+        if self.json:
+            self.result("", {"format": 1, "error": error_document(error)})
+        self.error(error)
+        sys.exit(error.exit_code)
 
     @contextmanager
     def listening(self) -> Iterator[Listener]:
@@ -85,24 +99,26 @@ class Console:
     @contextmanager
     def reporting(self) -> Iterator[None]:
         """Turn whatever ends a command into a message and an exit status."""
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             yield
         except LayerforgeError as error:
-            if self.json:
-                self.result("", {"format": 1, "error": error_document(error)})
-            self.error(error)
-            sys.exit(error.exit_code)
+            self.fail(error)
         except click.exceptions.Exit as exit_:
             sys.exit(exit_.exit_code)
-        except click.ClickException as error:
+        except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             sys.exit(error.exit_code)
+        except click.ClickException as error:
+            self.fail(_usage_error(error))
         except (KeyboardInterrupt, click.Abort):
             click.echo("interrupted: what was there before is untouched", err=True)
             _leave(_INTERRUPTED)
         except BrokenPipeError:
             _leave(_INTERRUPTED)
         except Exception as error:  # noqa: BLE001 - the last door: a bug is reported
+            import traceback  # noqa: PLC0415 - for bugs alone
+
             trace = traceback.format_exception(error)
             shown = trace if self.verbose else trace[-1:]
             click.echo("".join(shown).rstrip(), err=True)
@@ -124,6 +140,30 @@ def error_document(error: LayerforgeError) -> dict[str, Any]:
     }
 
 
+def _usage_error(error: click.ClickException) -> ConfigError:
+    message = error.format_message()
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return ConfigError(
+        f"{message[:1].lower()}{message[1:].removesuffix('.')}",
+        remedy=f"{context.command_path} --help" if context else "",
+    )
+
+
+def _dressed(text: str) -> str:
+    """Wrap and colour a text for people; programs that read along get it plain."""
+    if not sys.stderr.isatty():
+        return text
+    text = wrapped(text, min(shutil.get_terminal_size().columns, _WIDEST))
+    for label, style in _LABELS.items():
+        if text.startswith(label):
+            return click.style(label, **style) + text.removeprefix(label)
+    return text
+
+
+def _echo(text: str) -> None:
+    click.echo(_dressed(text), err=True)
+
+
 def _leave(status: int) -> None:
     """End now: threads that wait for a server are not waited for."""
     sys.stderr.flush()
@@ -143,7 +183,7 @@ class _Voice:
         with self._lock:
             match event:
                 case Noted(message=message, warning=True):
-                    self._print(click.style("warning: ", fg="yellow") + message)
+                    self._print(f"{_WARNING}{message}")
                 case Noted(message=message):
                     self._tell(message)
                 case Started() | Progress() | Finished() | Failed():
@@ -178,6 +218,6 @@ class _Voice:
 
     def _print(self, text: str) -> None:
         if self._bars:
-            self._bars.print(text)
+            self._bars.print(_dressed(text))
         else:
-            click.echo(text, err=True)
+            _echo(text)

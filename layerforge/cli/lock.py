@@ -33,9 +33,7 @@ _AT_ONCE = 4  # uv waits for the index most of its time
 @click.option(
     "--upgrade-package", "freed", multiple=True, help="Take the newest of this one."
 )
-@click.option(
-    "--check", is_flag=True, help="Only say whether locks are fresh; offline."
-)
+@click.option("--check", is_flag=True, help="Only see whether locks are fresh.")
 @index_options
 @store_options
 @console_options

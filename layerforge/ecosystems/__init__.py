@@ -58,7 +58,7 @@ class Ecosystem(Protocol):
     def check(self, lock: Lock, spec: LayerSpec) -> None:
         """Hold a lock's pins to the requirements, offline; raises `LockError`."""
 
-    def obtain(self, lock: Lock, tools: Tools) -> tuple[Pack, ...]:
+    def obtain(self, lock: Lock, spec: LayerSpec, tools: Tools) -> tuple[Pack, ...]:
         """Have every pin's archive in the store, read, in the lock's order."""
 
     def lay_out(

@@ -38,7 +38,7 @@ def size_table(report: BuildReport) -> str:
     )
     lines.append(
         f"  zipped   {bytes_of(report.zipped)} bytes ({mebibytes(report.zipped)}), "
-        f"{report.files} files"
+        f"{report.files:,} files"
     )
     return "\n".join(lines)
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from layerforge.elf import is_elf, read_facts, trim
+from layerforge.elf import is_elf
+from layerforge.elf_reader import read_facts
+from layerforge.elf_tail import trim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,9 @@ from elftools.elf.elffile import ELFFile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from layerforge.elf import ElfError, highest_versions, is_elf, read_facts, trim
+from layerforge.elf import ElfError, is_elf
+from layerforge.elf_reader import highest_versions, read_facts
+from layerforge.elf_tail import trim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

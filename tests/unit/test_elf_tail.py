@@ -11,7 +11,9 @@ import subprocess
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from layerforge.elf import ElfError, ElfFacts, read_facts, trim
+from layerforge.elf import ElfError, ElfFacts
+from layerforge.elf_reader import read_facts
+from layerforge.elf_tail import trim
 from tests.elf_files import (
     ALLOC,
     DATA,
@@ -242,7 +244,7 @@ def without_names(image: bytearray) -> bytearray:
             "the bytes behind 5568 belong to none of its sections",
         ),
         (
-            set_field(make_elf(TEXT, DEBUG), "<Q", 0x28, 0),
+            set_field(set_field(make_elf(TEXT, DEBUG), "<Q", 0x28, 0), "<H", 0x3E, 0),
             "the bytes behind 276 belong to none of its sections",
         ),
         (

@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import io
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -46,7 +47,7 @@ if "broken" in project:
     sys.exit("no such package")
 with (root / "installs").open("a") as log:
     print(what.removeprefix(str(root)) or "layerforge", file=log)
-for name in ("layerforge", "pytest", "ruff", "mypy"):
+for name in ("layerforge", "pytest", "ruff", "mypy", "shellcheck"):
     tool = Path(sys.prefix, "bin", name)
     tool.write_text(
         '#!/bin/sh\\n'
@@ -454,11 +455,12 @@ def test_scripts_test_without_arguments_checks_first_and_ends_with_pytest(
         "ruff",
         "ruff",
         "mypy",
+        "shellcheck",
         "pytest",
     ]
 
 
-@pytest.mark.parametrize("failing", ["ruff", "mypy", "pytest"])
+@pytest.mark.parametrize("failing", ["ruff", "mypy", "shellcheck", "pytest"])
 def test_scripts_test_fails_where_any_of_its_steps_does(
     checkout: Checkout, failing: str
 ) -> None:
@@ -473,12 +475,27 @@ def test_scripts_check_runs_all_it_has_though_the_first_fails(
     status, out, _ = checkout.run("check", FAILING="ruff")
 
     where = f"in {checkout.root}:"
+    shell = "<scripts/bootstrap> <scripts/check> <scripts/layerforge> <scripts/test>"
     assert status == 1
     assert out.splitlines() == [
         f"ruff {where} <check> <.>",
         f"ruff {where} <format> <--check> <.>",
         f"mypy {where} <>",
+        f"shellcheck {where} {shell} <.ci/run>",
     ]
+
+
+def test_every_shell_script_is_checked() -> None:
+    files = [*(ROOT / "scripts").iterdir(), *(ROOT / ".ci").iterdir()]
+    shell = {
+        str(file.relative_to(ROOT))
+        for file in files
+        if file.is_file() and re.match(rb"#!.*\b(ba)?sh\n", file.read_bytes())
+    }
+    check = (ROOT / "scripts/check").read_text()
+    words = check.partition("\nshellcheck ")[2].partition(" ||")[0].split()
+
+    assert set(words) == shell
 
 
 @pytest.fixture(scope="module")

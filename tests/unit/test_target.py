@@ -333,7 +333,7 @@ class TestRefreshRuntimes:
         data["python3.13"] |= changed
         file = tmp_path / "lifecycle.json"
         file.write_text(json.dumps(data))
-        script = ROOT / "scripts/refresh-runtimes"
+        script = ROOT / "scripts/refresh_runtimes.py"
         command = [sys.executable, str(script), "--check", str(file)]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -358,7 +358,7 @@ class TestRefreshHostLibraries:
     def made(self, tmp_path: Path, listing: str) -> str:
         file = tmp_path / "AL2023-arm64.txt"
         file.write_text(listing)
-        script = ROOT / "scripts/refresh-host-libraries"
+        script = ROOT / "scripts/refresh_host_libraries.py"
         command = [sys.executable, str(script), str(file)]
         return subprocess.run(
             command, capture_output=True, text=True, check=True

@@ -12,7 +12,7 @@ from typing import IO
 
 import pytest
 
-from layerforge import elf
+from layerforge import elf_reader, zips
 from layerforge.errors import ArchiveError
 from layerforge.zipformat import (
     DESCRIPTOR,
@@ -146,11 +146,9 @@ REFUSED = {
         zipped(Entry(local={"extra": extra(0x7075, b"\1\0\0\0\0x")})),
         "'a.txt': it has a second name, in an extra field",
     ),
-    "an extra field that pushes the data on": (
-        zipped(Entry(local={"extra": extra(0x5455, b"x")}, before=b""), TWO).replace(
-            extra(0x5455, b"x"), b"", 1
-        ),
-        "its directory is not where its end says",
+    "an extra field that pushes the data into the next": (
+        zipped(Entry(local={"extra": extra(0x5455, bytes(9)), "data": b""}), TWO),
+        "'a.txt': it overlaps what follows it",
     ),
     "a descriptor of another checksum": (
         described(DESCRIPTOR.pack(SUMS[0] ^ 1, *SUMS[1:])),
@@ -497,7 +495,7 @@ def test_a_large_image_is_held_once(
     image = b"\x7fELF" + bytes(16 << 20)
     path = tmp_path / "large.whl"
     path.write_bytes(zipped(Entry(content=image)))
-    monkeypatch.setattr(elf, "read_facts", lambda _image: None)
+    monkeypatch.setattr(elf_reader, "read_facts", lambda _image: None)
 
     assert peak_of(lambda: index_zip(path)) < len(image) + (2 << 20)
 
@@ -513,7 +511,7 @@ def test_an_elf_file_is_known_by_its_magic(tmp_path: Path) -> None:
 
     entries = index_zip(path)
 
-    assert [entry.elf for entry in entries] == [elf.read_facts(python), None]
+    assert [entry.elf for entry in entries] == [elf_reader.read_facts(python), None]
 
 
 def test_a_broken_elf_file_has_no_facts(tmp_path: Path) -> None:
@@ -523,6 +521,21 @@ def test_a_broken_elf_file_has_no_facts(tmp_path: Path) -> None:
     [entry] = index_zip(path)
 
     assert entry.elf is None
+
+
+def test_only_elf_files_within_the_limit_are_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [b"\x7fELF in", b"\x7fELF beyond", b"other"]
+    path = tmp_path / "a.whl"
+    path.write_bytes(zipped(*(Entry(name=it[4:], content=it) for it in images)))
+    seen: list[bytes] = []
+    monkeypatch.setattr(zips, "MAX_IMAGE", len(images[0]))
+    monkeypatch.setattr(elf_reader, "read_facts", lambda it: seen.append(bytes(it)))
+
+    index_zip(path)
+
+    assert seen == [images[0]]
 
 
 def test_an_image_that_trickles_in_is_whole(
@@ -536,7 +549,7 @@ def test_an_image_that_trickles_in_is_whole(
     path = tmp_path / "a.whl"
     path.write_bytes(zipped(Entry(content=image, data=data)))
     seen: list[bytes] = []
-    monkeypatch.setattr(elf, "read_facts", lambda it: seen.append(bytes(it)))
+    monkeypatch.setattr(elf_reader, "read_facts", lambda it: seen.append(bytes(it)))
 
     index_zip(path)
 
@@ -559,7 +572,7 @@ def changing(
         with path.open("r+b") as stream:
             change(stream)
 
-    monkeypatch.setattr(elf, "read_facts", read_facts)
+    monkeypatch.setattr(elf_reader, "read_facts", read_facts)
     with pytest.raises(ArchiveError) as caught:
         index_zip(path)
     return caught.value.message

@@ -10,12 +10,14 @@ from typing import Final
 
 from layerforge.client import Client, RangeUnsupported
 from layerforge.ecosystems import Tools
+from layerforge.ecosystems.python.requirements import read_requirements
 from layerforge.ecosystems.python.wheel import index_wheel, skim_wheel
 from layerforge.events import Noted
 from layerforge.fetch import Download, fetch
-from layerforge.indexes import IndexSettings
-from layerforge.lock import Pin
+from layerforge.indexes import IndexSettings, machine_settings
+from layerforge.lock import Lock, Pin
 from layerforge.pack import Pack, load_pack, save_pack
+from layerforge.spec import LayerSpec
 
 _CONNECTIONS: Final = 8
 # A reader may hold a whole library: so few that memory stays bounded.
@@ -103,3 +105,15 @@ def _skim(pin: Pin, client: Client) -> Pack | None:
         return skim_wheel(pin.url, pin.filename, pin.sha256, pin.size, client)
     except RangeUnsupported:
         return None
+
+
+def obtain_packs(lock: Lock, spec: LayerSpec, tools: Tools) -> tuple[Pack, ...]:
+    """Have every pin's wheel in the store, and give the packs in the lock's order."""
+    packs = present_packs(lock.pins, tools)
+    missing = [pin for pin in lock.pins if pin.name not in packs]
+    if missing:
+        named = read_requirements(spec.requirements).indexes
+        indexes = tools.indexes.or_else(named).or_else(machine_settings())
+        with open_client(indexes) as client:
+            packs |= fetch_packs(missing, client, tools)
+    return tuple(packs[pin.name] for pin in lock.pins)

@@ -10,14 +10,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shlex
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from packaging.pylock import is_valid_pylock_path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
@@ -25,6 +23,7 @@ from layerforge.errors import ConfigError
 from layerforge.indexes import IndexSettings, hide_credentials
 from layerforge.spec import Requirements
 
+_PYLOCK: Final = re.compile(r"pylock(\.[^.]+)?\.toml")
 _VARIABLE: Final = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _COMMENT: Final = re.compile(r"(?:^|\s)#.*$")
 _FOREIGN_LOCKS: Final = {"uv.lock", "poetry.lock", "Pipfile.lock"}
@@ -68,8 +67,8 @@ class Asked:
 
 
 def is_foreign_lock(file: Path) -> bool:
-    """Say whether a file is another tool's lock, by its name."""
-    return file.name in _FOREIGN_LOCKS or is_valid_pylock_path(file)
+    """Say whether a file is another tool's lock, by its name (PEP 751 for pylock's)."""
+    return file.name in _FOREIGN_LOCKS or bool(_PYLOCK.fullmatch(file.name))
 
 
 def read_requirements(asked: Requirements) -> Asked:
@@ -172,6 +171,8 @@ def _from_environment(match: re.Match[str]) -> str:
 
 
 def _option(line: str, where: str) -> tuple[str, str]:
+    import shlex  # noqa: PLC0415 - few files have options
+
     try:
         words = shlex.split(line)
     except ValueError as error:

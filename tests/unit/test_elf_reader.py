@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from layerforge.elf import ElfError, highest_versions, is_elf, read_facts
+from layerforge.elf import ElfError, is_elf
+from layerforge.elf_reader import highest_versions, read_facts
 from tests.elf_files import (
     ALLOC,
     DYNAMIC,
@@ -178,7 +179,7 @@ NEEDED, STRTAB_TAG, VERNEED, VERNEEDNUM = 1, 5, 0x6FFFFFFE, 0x6FFFFFFF
             "invalid start byte",
         ),
         (
-            make_elf(STRINGS, tags((STRTAB_TAG, 1 << 40), (0, 0))),
+            make_elf(STRINGS, tags((NEEDED, 1), (STRTAB_TAG, 1 << 40), (0, 0))),
             UNREADABLE + "no segment holds its DT_STRTAB",
         ),
         (

@@ -4,7 +4,7 @@ r"""Make layerforge/data/host-libraries.toml from listings of the base images.
     docker run --rm --platform linux/amd64 --entrypoint ls \
         public.ecr.aws/lambda/python:3.13 -A /usr/lib64/ > AL2023-x86_64.txt
     # the same for linux/arm64, and with python:3.11 for AL2; then
-    scripts/refresh-host-libraries AL2*.txt > host-libraries.toml
+    scripts/refresh_host_libraries.py AL2*.txt > host-libraries.toml
     mv host-libraries.toml layerforge/data/
 
 A listing is named OS-ARCH.txt, as Lambda spells the architecture, and has a file name
@@ -21,8 +21,8 @@ HEADER = """\
 # the loader looks into by default, for each operating system and architecture: what an
 # ELF file of a layer may need (DT_NEEDED) without bringing it.
 #
-# Made by scripts/refresh-host-libraries, which says how. A file that has its soname as
-# a second, shorter name (libz.so.1.2.11 for libz.so.1) is listed by that alone.
+# Made by scripts/refresh_host_libraries.py, which says how. A file that has its soname
+# as a second, shorter name (libz.so.1.2.11 for libz.so.1) is listed by that alone.
 """
 
 # The loader runs before any library is found, and every image has it, but on arm64 in

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Write the dates of layerforge/data/runtimes.toml anew, from cfn-lint's data.
 
-    scripts/refresh-runtimes            # shows the difference and writes it
-    scripts/refresh-runtimes --check    # exit status 1 where there is one
+    scripts/refresh_runtimes.py            # shows the difference and writes it
+    scripts/refresh_runtimes.py --check    # exit status 1 where there is one
 
 The data is that of the installed cfn-lint, else of its newest release on the package
 index, else of a LmbdRuntimeLifecycle.json that is given. A runtime that cfn-lint says

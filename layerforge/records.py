@@ -1,0 +1,72 @@
+"""What the last build of each zip was made from, so that nothing is done twice.
+
+A record holds while the zip is the file that was written then: by its size, its
+modification time and its inode. Who publishes a zip hashes it all the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+
+from layerforge import __version__
+from layerforge.compressor import COMPRESSOR
+from layerforge.lock import Lock
+from layerforge.manifest import BuildReport, read_manifest
+from layerforge.plan import Job, present_lock
+from layerforge.spec import include_signature
+from layerforge.store import Store
+
+
+def last_build(job: Job, store: Store) -> BuildReport | None:
+    """Give the last build's report, if a build now would give the same zip.
+
+    Raises `LockError` where the lock is stale.
+    """
+    record = store.load("records", _name(job))
+    if record is None:
+        return None
+    lock = present_lock(job)
+    if lock is None or record != _record(job, lock):
+        return None
+    report = read_manifest(job.output)
+    return replace(report, unchanged=True) if report else None
+
+
+def remember_build(job: Job, lock: Lock, store: Store) -> None:
+    """Keep what the zip that has just been written was made from."""
+    store.save("records", _name(job), _record(job, lock))
+
+
+def _name(job: Job) -> str:
+    return hashlib.sha256(str(job.output.absolute()).encode()).hexdigest()
+
+
+def _record(job: Job, lock: Lock) -> bytes:
+    try:
+        status = job.output.stat()
+    except FileNotFoundError:
+        return b""
+    zip_file = [status.st_size, status.st_mtime_ns, status.st_ino]
+    return json.dumps([_build_key(job, lock), *zip_file]).encode()
+
+
+def _build_key(job: Job, lock: Lock) -> str:
+    """Digest all that decides what a build makes: equal keys, equal zips."""
+    spec = job.spec
+    decisive = [
+        __version__,
+        COMPRESSOR,
+        repr(job.target),
+        lock.digest,
+        job.stripping.digest,
+        job.trims,
+        include_signature(spec.include),
+        sorted(spec.collisions.items()),
+        spec.max_unzipped,
+        spec.description,
+        spec.licence,
+        job.lock_file.name,
+    ]
+    return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()

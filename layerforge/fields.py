@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from fractions import Fraction
 from typing import Any, Final, TypeVar
 
 from layerforge.errors import ConfigError
@@ -236,6 +235,8 @@ def a_size(value: object) -> int:
         r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?b|b)\s*", value, re.ASCII | re.IGNORECASE
     )
     if match:
+        from fractions import Fraction  # noqa: PLC0415 - start-up time
+
         size = int(Fraction(match[1]) * _UNITS[match[2].lower()])
     if size <= 0:
         raise Wrong('bytes: a whole number, "200 MB" or "190 MiB"')

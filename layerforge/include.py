@@ -16,7 +16,7 @@ from typing import Final
 from layerforge.elf import ElfError, is_elf
 from layerforge.elf_reader import read_facts
 from layerforge.errors import ConfigError
-from layerforge.spec import Include
+from layerforge.spec import Include, unreadable
 from layerforge.store import Store
 from layerforge.tree import FileEntry
 
@@ -47,7 +47,7 @@ def _entry(source: Path, destination: str, store: Store) -> FileEntry:
         data = source.read_bytes()
         executable = bool(source.stat().st_mode & 0o100)
     except OSError as error:
-        raise _unreadable(error) from error
+        raise unreadable(error) from error
     sha256 = hashlib.sha256(data).hexdigest()
     content = store.derived(sha256, _TRANSFORM) or store.derive(
         sha256, _TRANSFORM, data
@@ -84,10 +84,6 @@ def _refuse_undecodable(source: Path, name: str) -> None:
         name.encode()
     except UnicodeEncodeError as error:
         raise ConfigError(
-            f"{source!a} has a name that is not UTF-8",
+            f"{str(source)!a} has a name, or is a link to one, that is not UTF-8",
             remedy="Rename it: zips hold names in UTF-8.",
         ) from error
-
-
-def _unreadable(error: OSError) -> ConfigError:
-    return ConfigError(f"cannot read {error.filename}: {error.strerror}")

@@ -17,15 +17,17 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 PYPI: Final = "https://pypi.org/simple"
-_USER_INFORMATION: Final = re.compile(r"(?<=://)[^/@\s]+@")
-_UV_VARIABLES: Final = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX")
+_BUNDLE_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+_USER_INFORMATION: Final = re.compile(r"(?<=://)[^/?#\s]+@")
+_INDEX_NAME: Final = re.compile(r"^[\w.-]+=(?=\w+://)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexSettings:
     """Package indexes, by pip's meaning of the words.
 
-    ``uv_decides`` where nothing but uv's own settings speak of an index.
+    An extra index may be written as uv has it, with a name: ``NAME=URL``.
+    ``uv_decides`` where they are uv's own settings: which index wins is then, too.
     """
 
     index_url: str = ""
@@ -60,14 +62,22 @@ class IndexSettings:
             no_index=self.no_index or other.no_index,
             trusted_hosts=self.trusted_hosts or other.trusted_hosts,
             ca_bundle=self.ca_bundle or other.ca_bundle,
-            uv_decides=other.uv_decides,
+            uv_decides=self.uv_decides or other.uv_decides,
         )
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The URLs of all indexes that are looked into, the main one first."""
+        if self.no_index:
+            return ()
+        extra = (_INDEX_NAME.sub("", url) for url in self.extra_index_urls)
+        return (self.index_url or PYPI, *extra)
 
     @property
     def credentials(self) -> Mapping[str, tuple[str, str]]:
         """User and password by host, of the URLs that carry them."""
         found = {}
-        for url in (self.index_url, *self.extra_index_urls, *self.find_links):
+        for url in (*self.addresses, *self.find_links):
             parts = urlsplit(url)
             if parts.username is not None:
                 host = parts.netloc.rpartition("@")[2]
@@ -88,7 +98,8 @@ class IndexSettings:
             arguments += ["--default-index", self.index_url]
         for url in self.extra_index_urls:
             arguments += ["--index", url]
-        if self.extra_index_urls and "UV_INDEX_STRATEGY" not in os.environ:
+        told = self.uv_decides or "UV_INDEX_STRATEGY" in os.environ
+        if self.extra_index_urls and not told:
             # To pip all indexes are one: the newest version counts, wherever it is.
             arguments += ["--index-strategy", "unsafe-best-match"]
         return arguments
@@ -98,17 +109,35 @@ def machine_settings() -> IndexSettings:
     """Give what this machine's pip is set to, unless uv has settings of its own."""
     settings = _pip_settings()
     ours = IndexSettings(
-        ca_bundle=settings.get("cert", ""),
+        ca_bundle=settings.get("cert") or _environments_bundle(),
         trusted_hosts=tuple(settings.get("trusted-host", "").split()),
     )
-    if any(os.environ.get(name) for name in _UV_VARIABLES):
-        return replace(ours, uv_decides=True)
+    uv = _uv_settings()
+    if uv.uv_decides:
+        return uv.or_else(ours)
     return replace(
         ours,
         index_url=settings.get("index-url", ""),
         extra_index_urls=tuple(settings.get("extra-index-url", "").split()),
         find_links=tuple(settings.get("find-links", "").split()),
         no_index=settings.get("no-index", "").lower() in {"1", "true", "yes", "on"},
+    )
+
+
+def _environments_bundle() -> str:
+    """Give the bundle that a variable names: uv and requests read different ones."""
+    found = (os.environ.get(name) for name in _BUNDLE_VARIABLES)
+    return next((path for path in found if path), "")
+
+
+def _uv_settings() -> IndexSettings:
+    said = os.environ.get
+    main = said("UV_DEFAULT_INDEX") or said("UV_INDEX_URL") or ""
+    extra = f"{said('UV_INDEX', '')} {said('UV_EXTRA_INDEX_URL', '')}".split()
+    return IndexSettings(
+        index_url=_INDEX_NAME.sub("", main),
+        extra_index_urls=tuple(extra),
+        uv_decides=bool(main or extra),
     )
 
 

@@ -33,6 +33,7 @@ class Selection:
     output: Path | None = None
     strip: Profile | None = None
     exclude_runtime_sdk: bool = False
+    bytecode: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +127,8 @@ def _jobs(chosen: _Chosen, selection: Selection, project: Project) -> Iterable[J
         options = ["--runtime", target.runtime.id, "--arch", str(target.arch)]
         if selection.exclude_runtime_sdk:
             options.append("--exclude-runtime-sdk")
+        if selection.bytecode:
+            options.append("--bytecode")
         yield Job(
             spec=spec,
             target=target,
@@ -144,6 +147,7 @@ def _with_targets(spec: LayerSpec, selection: Selection, project: Project) -> La
         architectures=architectures or spec.architectures or project.architectures,
         strip=selection.strip or spec.strip,
         exclude_runtime_sdk=selection.exclude_runtime_sdk or spec.exclude_runtime_sdk,
+        bytecode=selection.bytecode or spec.bytecode,
     )
     if not spec.targets:
         missing = "runtime" if not spec.runtimes else "architecture"

@@ -8,17 +8,21 @@ of the inputs that it was made from, and, for each package, what it weighs in a 
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from layerforge.errors import LockError
 from layerforge.target import Target
 
+T = TypeVar("T")
+
 FORMAT: Final = 1
+_SHA256: Final = re.compile("[0-9a-f]{64}")
 _CREATOR: Final = "layerforge"
 _ENVIRONMENT: Final = (
     "implementation_name == 'cpython' and sys_platform == 'linux' "
@@ -110,8 +114,11 @@ def read_lock(path: Path) -> Lock:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise LockError(f"{path} is not TOML: {error}", remedy=remedy) from error
-    own = document.get("tool", {}).get(_CREATOR)
-    if own is None:
+    except OSError as error:
+        raise LockError(f"cannot read {path}: {error.strerror}") from error
+    tools = document.get("tool")
+    own = tools.get(_CREATOR) if isinstance(tools, dict) else None
+    if not isinstance(own, dict):
         raise LockError(
             f"{path} was not made by layerforge",
             remedy="Move it away, or name it as the layer's requirements.",
@@ -120,34 +127,69 @@ def read_lock(path: Path) -> Lock:
         raise LockError(f"{path} has format {own.get('format')!r}", remedy=remedy)
     try:
         return Lock(
-            layer=own["layer"],
-            target=own["target"],
-            inputs=own["inputs"],
-            roots=tuple(own["roots"]),
-            provided=tuple(own.get("provided", ())),
-            stripping=own.get("stripping", ""),
-            interpreter=own.get("interpreter", ""),
-            pins=tuple(_read_pin(row, path.parent) for row in document["packages"]),
+            layer=_field(own, "layer", str),
+            target=_field(own, "target", str),
+            inputs=_field(own, "inputs", str),
+            roots=_texts(own, "roots"),
+            provided=_texts(own, "provided") if "provided" in own else (),
+            stripping=_field({"stripping": "", **own}, "stripping", str),
+            interpreter=_field({"interpreter": "", **own}, "interpreter", str),
+            pins=tuple(
+                _read_pin(row, path.parent)
+                for row in _field(document, "packages", list)
+            ),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except KeyError as error:
         raise LockError(
-            f"{path} is damaged: {error!r} is not as it was written", remedy=remedy
+            f"{path} is damaged: {error.args[0]} is missing", remedy=remedy
         ) from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise LockError(f"{path} is damaged: {error}", remedy=remedy) from error
 
 
 def _read_pin(row: Mapping[str, Any], folder: Path) -> Pin:
-    (wheel,) = row["wheels"]
-    own = row.get("tool", {}).get(_CREATOR, {})
+    (wheel,) = _field(row, "wheels", list)
+    own = row.get("tool", {}).get(_CREATOR)
+    sha256 = _field(_field(wheel, "hashes", dict), "sha256", str)
+    if not _SHA256.fullmatch(sha256):
+        raise ValueError(f"sha256 is {sha256!r}")
     return Pin(
-        name=row["name"],
-        version=row["version"],
-        filename=wheel["name"],
-        url=wheel["url"] if "url" in wheel else _file_url(folder / wheel["path"]),
-        size=wheel.get("size", 0),
-        sha256=wheel["hashes"]["sha256"],
-        dependencies=tuple(item["name"] for item in row.get("dependencies", ())),
-        weight=Weight(**own) if own else None,
+        name=_field(row, "name", str),
+        version=_field(row, "version", str),
+        filename=_field(wheel, "name", str),
+        url=_field(wheel, "url", str)
+        if "url" in wheel
+        else _file_url(folder / _field(wheel, "path", str)),
+        size=_field({"size": 0, **wheel}, "size", int),
+        sha256=sha256,
+        dependencies=tuple(
+            _field(item, "name", str)
+            for item in _field({"dependencies": [], **row}, "dependencies", list)
+        ),
+        weight=None if own is None else _read_weight(own),
     )
+
+
+def _read_weight(own: Mapping[str, Any]) -> Weight:
+    return Weight(
+        unzipped=_field(own, "unzipped", int),
+        kept=_field(own, "kept", int),
+        predicted=_field({"predicted": False, **own}, "predicted", bool),
+    )
+
+
+def _field(table: Mapping[str, Any], key: str, kind: type[T]) -> T:
+    value = table[key]
+    if not isinstance(value, kind):
+        raise TypeError(f"{key} is {value!r}")
+    return value
+
+
+def _texts(table: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    items = _field(table, key, list)
+    if not all(isinstance(item, str) for item in items):
+        raise TypeError(f"{key} is {items!r}")
+    return tuple(items)
 
 
 def dump_lock(lock: Lock, target: Target, folder: Path) -> str:
@@ -180,7 +222,7 @@ def dump_lock(lock: Lock, target: Target, folder: Path) -> str:
 
 def _dump_pin(pin: Pin, folder: Path) -> dict[str, Any]:
     wheel: dict[str, Any] = {"name": pin.filename}
-    path = pin.path
+    path = pin.path.resolve() if pin.path else None
     if path and path.is_relative_to(folder.resolve()):
         wheel["path"] = path.relative_to(folder.resolve()).as_posix()
     else:

@@ -42,7 +42,8 @@ class BuildReport:
     """One layer as it was built; all sizes in bytes.
 
     ``zip`` and ``lock`` are file names, beside the manifest or not. ``trimmed`` is
-    what cutting the tails of libraries saved. ``unchanged`` tells that there was
+    what cutting the tails of libraries saved, ``bytecode`` what compiled modules add,
+    and ``bytecode_estimate`` about what they would. ``unchanged`` tells that there was
     nothing to do; it isn't kept.
     """
 
@@ -62,6 +63,8 @@ class BuildReport:
     packages: tuple[PackageReport, ...]
     removals: tuple[RemovalReport, ...]
     trimmed: int
+    bytecode: int
+    bytecode_estimate: int
     findings: tuple[Finding, ...]
     layerforge: str
     unchanged: bool = False

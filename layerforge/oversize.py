@@ -15,7 +15,7 @@ from layerforge.tree import FileEntry
 from layerforge.verify import Finding
 
 _SHOWN: Final = 6
-_FOLDER_DEPTH: Final = 3  # python/PACKAGE/FOLDER
+_FOLDER_DEPTH: Final = 2  # PACKAGE/FOLDER
 _MIB: Final = 1 << 20
 
 
@@ -33,7 +33,8 @@ def explain_size(
     for name, size in by_package.most_common(_SHOWN):
         users = ", ".join(lock.required_by(name)) or "the layer itself"
         lines.append(f"  {size:>11}  {name} (required by {users})")
-    lines += ["What would save bytes:", *_savings(job, entries)]
+    if savings := tuple(_savings(job, entries)):
+        lines += ["What would save bytes:", *savings]
     return VerifyError(
         "\n".join(lines),
         remedy="Leave something out, or split the layer: a function takes five, "
@@ -50,11 +51,20 @@ def _savings(job: Job, entries: Sequence[FileEntry]) -> Iterable[str]:
     doubled = sum(entry.size for entry in entries if entry.origin in brought)
     if doubled:
         yield f"  {doubled:>11}  exclude-runtime-sdk = true (the runtime has it)"
-    folders = Counter[str]()
+    for pattern, size in _exclusions(entries)[:_SHOWN]:
+        yield f'  {size:>11}  exclude = ["{pattern}"], if your code never uses it'
+
+
+def _exclusions(entries: Sequence[FileEntry]) -> list[tuple[str, int]]:
+    """Give the largest files and folders that a user may know not to need.
+
+    Not what is named as private: packages need their own insides.
+    """
+    sizes = Counter[str]()
     for entry in entries:
-        parts = entry.path.split("/")
-        if len(parts) > _FOLDER_DEPTH:
-            folders["/".join(parts[1:_FOLDER_DEPTH])] += entry.size
-    for folder, size in folders.most_common(_SHOWN):
-        if size >= _MIB:
-            yield f'  {size:>11}  exclude = ["{folder}"], if you never use it'
+        _, *parts = entry.path.split("/")
+        if len(parts) < _FOLDER_DEPTH or any(part[0] in "_." for part in parts):
+            continue
+        for depth in {_FOLDER_DEPTH, len(parts)}:  # the folder, and the file itself
+            sizes["/".join(parts[:depth])] += entry.size
+    return [(pattern, size) for pattern, size in sizes.most_common() if size >= _MIB]

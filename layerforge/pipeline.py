@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from layerforge import __version__
 from layerforge.archive import write_archive
@@ -16,6 +17,7 @@ from layerforge.events import Noted
 from layerforge.files import replace_file
 from layerforge.include import read_includes
 from layerforge.ledger import weighed
+from layerforge.limits import MAX_UNZIPPED
 from layerforge.lock import Lock, Pin, dump_lock, read_lock
 from layerforge.manifest import (
     BuildReport,
@@ -48,11 +50,16 @@ def lock_layer(
     names are ``freed``. ``whole`` fetches the archives too.
     """
     ecosystem = ecosystem_of(job.target)
-    preferred = () if upgrade else _preferred(job, freed)
+    present = read_lock(job.lock_file) if job.lock_file.exists() else None
+    preferred = () if upgrade else _preferred(job, present, freed)
     lock, packs = ecosystem.resolve(
         job.spec, job.target, tools, preferred=preferred, whole=whole
     )
     lock = weighed(lock, packs, job.stripping, trim=job.trims)
+    if job.spec.bytecode:
+        before = present.interpreter if present else ""
+        compiler = ecosystem.choose_compiler(job.target, before)
+        lock = replace(lock, interpreter=compiler)
     text = dump_lock(lock, job.target, job.lock_file.parent)
     if not job.lock_file.exists() or job.lock_file.read_text(encoding="utf-8") != text:
         replace_file(job.lock_file, text)
@@ -76,13 +83,14 @@ def build_layer(job: Job, tools: Tools) -> BuildReport:
     entries = ecosystem.lay_out(packs, job.target, tools)
     stripped = strip(entries, job.stripping)
     included = read_includes(job.spec.include, tools.store)
-    whole = unite(
+    united = unite(
         [*stripped.entries, *included],
         same=ecosystem.same,
         chosen=job.spec.collisions,
     )
-    _refuse_oversize(job, lock, whole)
-    tree = _trimmed(whole, job, tools)
+    _refuse_oversize(job, lock, united)
+    trimmed = _trimmed(united, job, tools)
+    tree = _with_bytecode(trimmed, job, lock, tools)
     findings = verify(tree, job.target)
     archive = write_archive(tree, job.output)
     report = BuildReport(
@@ -101,7 +109,9 @@ def build_layer(job: Job, tools: Tools) -> BuildReport:
         lock_digest=lock.digest,
         packages=_package_reports(lock, tree),
         removals=summarise(stripped.removals),
-        trimmed=whole.size - tree.size,
+        trimmed=united.size - trimmed.size,
+        bytecode=tree.size - trimmed.size,
+        bytecode_estimate=ecosystem.estimate_bytecode(trimmed.entries),
         findings=(*findings, *verify_zip(archive.zipped)),
         layerforge=__version__,
     )
@@ -110,10 +120,10 @@ def build_layer(job: Job, tools: Tools) -> BuildReport:
     return report
 
 
-def _preferred(job: Job, freed: Collection[str]) -> tuple[Pin, ...]:
-    if not job.lock_file.exists():
-        return ()
-    pins = read_lock(job.lock_file).pins
+def _preferred(
+    job: Job, present: Lock | None, freed: Collection[str]
+) -> tuple[Pin, ...]:
+    pins = present.pins if present else ()
     unknown = set(freed) - {pin.name for pin in pins}
     if unknown:
         raise LockError(
@@ -146,6 +156,14 @@ def _trimmed(tree: Tree, job: Job, tools: Tools) -> Tree:
     if not job.trims:
         return tree
     return Tree(trim_libraries(tree.entries, tools.store, listen=tools.listen))
+
+
+def _with_bytecode(tree: Tree, job: Job, lock: Lock, tools: Tools) -> Tree:
+    if not job.spec.bytecode:
+        return tree
+    room = (job.spec.max_unzipped or MAX_UNZIPPED) - tree.size
+    ecosystem = ecosystem_of(job.target)
+    return unite(ecosystem.add_bytecode(tree.entries, lock.interpreter, room, tools))
 
 
 def _package_reports(lock: Lock, tree: Tree) -> tuple[PackageReport, ...]:

@@ -100,6 +100,11 @@ def present_lock(job: Job) -> Lock | None:
             "has now",
             remedy=remedy,
         )
+    if job.spec.bytecode and not lock.interpreter:
+        raise LockError(
+            f"{job.lock_file} names no interpreter to compile bytecode with",
+            remedy=remedy,
+        )
     return lock
 
 

@@ -62,6 +62,7 @@ def _build_key(job: Job, lock: Lock) -> str:
         lock.digest,
         job.stripping.digest,
         job.trims,
+        spec.bytecode and lock.interpreter,
         include_signature(spec.include),
         sorted(spec.collisions.items()),
         spec.max_unzipped,

@@ -56,12 +56,15 @@ class Include:
     destination: str
 
     def files(self) -> Iterator[tuple[Path, str]]:
-        """Give each file and link, with its path in /opt, in a fixed order."""
+        """Give each file and link, with its path in /opt, in a fixed order.
+
+        Raises `ConfigError` for a folder that can't be read.
+        """
         place = PurePosixPath(self.destination)
         if not self.source.is_dir():
             yield self.source, str(place)
             return
-        for folder, folders, names in os.walk(self.source):
+        for folder, folders, names in os.walk(self.source, onerror=_refuse):
             folders[:] = sorted(set(folders) - _LEFT_OUT)
             linked = [name for name in folders if Path(folder, name).is_symlink()]
             for name in sorted({*names, *linked} - _LEFT_OUT):
@@ -151,13 +154,34 @@ class Project:
 def include_signature(
     includes: Sequence[Include],
 ) -> list[tuple[str, str, int, int, int]]:
-    """Tell cheaply whether included files may have changed: names, sizes and times."""
-    return [
-        (str(source), place, status.st_size, status.st_mtime_ns, status.st_mode & 0o100)
-        for include in includes
-        for source, place in include.files()
-        for status in [source.lstat()]
-    ]
+    """Tell cheaply whether included files may have changed: names, sizes and times.
+
+    Raises `ConfigError` where they can't be looked at.
+    """
+    try:
+        return [
+            (
+                str(source),
+                place,
+                found.st_size,
+                found.st_mtime_ns,
+                found.st_mode & 0o100,
+            )
+            for include in includes
+            for source, place in include.files()
+            for found in [source.lstat()]
+        ]
+    except OSError as error:
+        raise unreadable(error) from error
+
+
+def unreadable(error: OSError) -> ConfigError:
+    """Say which of the user's own files can't be read."""
+    return ConfigError(f"cannot read {error.filename}: {error.strerror}")
+
+
+def _refuse(error: OSError) -> None:
+    raise unreadable(error) from error
 
 
 def find_project(folder: Path) -> Project:

@@ -33,6 +33,8 @@ from layerforge.tree import Content
 # magic, method, crc32, sizes inflated and as it lies, SHA-256
 _DERIVED: Final = struct.Struct("<8sHxxI2Q32s")
 _DERIVED_MAGIC: Final = b"LFDERIV2"
+_FRESH: Final = ".new-"  # what the names of files that are being written begin with
+_ABSENT: Final = (FileNotFoundError, NotADirectoryError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,13 +97,23 @@ class Store:
 
     def adopt(self, source: Path, sha256: str) -> Path:
         """Copy a local archive in; `BuildError` where its bytes are others by now."""
-        with self.partial(sha256) as stream, _explaining(source):
+        try:
+            original = source.open("rb")
+        except OSError as error:
+            raise BuildError(
+                f"cannot read {source}: {error.strerror}",
+                remedy="Put it back where it was when it was locked.",
+            ) from error
+        with (
+            original,
+            self.partial(sha256) as stream,
+            _explaining(self.artifact(sha256)),
+        ):
             stream.truncate(0)
             digest = hashlib.sha256()
-            with source.open("rb") as original:
-                while chunk := original.read(1 << 20):
-                    digest.update(chunk)
-                    stream.write(chunk)
+            while chunk := original.read(1 << 20):
+                digest.update(chunk)
+                stream.write(chunk)
             stream.flush()
             if digest.hexdigest() != sha256:
                 self.discard(sha256)
@@ -117,12 +129,11 @@ class Store:
     def load(self, kind: str, key: str) -> bytes | None:
         """Read a document that was saved, or nothing, and mark it as used."""
         path = self._path(kind, key)
-        try:
+        with _explaining(path, "read"), suppress(*_ABSENT):
             document = path.read_bytes()
-        except FileNotFoundError:
-            return None
-        _touch(path)
-        return document
+            _touch(path)
+            return document
+        return None
 
     def save(self, kind: str, key: str, document: bytes) -> None:
         """Keep a document; the last of several writers wins."""
@@ -136,12 +147,10 @@ class Store:
         A file that is cut short, as by a loss of power, counts as not there.
         """
         path = self._path("derived", _derived_key(sha256, transform))
-        try:
-            with path.open("rb") as stream:
-                head = stream.read(_DERIVED.size)
-                length = os.fstat(stream.fileno()).st_size - _DERIVED.size
-        except FileNotFoundError:
-            return None
+        head, length = b"", 0
+        with _explaining(path, "read"), suppress(*_ABSENT), path.open("rb") as stream:
+            head = stream.read(_DERIVED.size)
+            length = os.fstat(stream.fileno()).st_size - _DERIVED.size
         if len(head) < _DERIVED.size:
             return None
         magic, method, crc32, size, packed, digest = _DERIVED.unpack(head)
@@ -196,15 +205,15 @@ class Store:
 
         First all that were last used longer than ``unused_seconds`` ago, then, the
         oldest first, as many as it takes to hold no more than ``max_bytes``. A
-        download under way is never touched.
+        download under way, or another file that is being written, is never touched.
         """
         found = [item for part in self._parts() for item in _files(part)]
-        found.sort(key=lambda item: item[1].st_mtime)
+        found.sort(key=lambda item: _last_used(item[1]))
         held = sum(status.st_size for _, status in found)
         oldest = time.time() - (unused_seconds or 0)
         gone = freed = 0
         for path, status in found:
-            expired = unused_seconds is not None and status.st_mtime < oldest
+            expired = unused_seconds is not None and _last_used(status) < oldest
             crowded = max_bytes is not None and held - freed > max_bytes
             if (expired or crowded) and _delete(path):
                 gone += 1
@@ -225,12 +234,14 @@ class Store:
 
         with _explaining(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=_FRESH)
             try:
                 with os.fdopen(handle, "wb") as stream:
+                    fcntl.flock(stream, fcntl.LOCK_EX)  # see _delete
                     for part in parts:
                         stream.write(part)
-                Path(name).replace(path)
+                    stream.flush()
+                    Path(name).replace(path)
             except BaseException:
                 Path(name).unlink(missing_ok=True)
                 raise
@@ -241,13 +252,18 @@ def _derived_key(sha256: str, transform: str) -> str:
 
 
 def _touch(path: Path) -> bool:
+    # The time of access: that of the change tells who reads it that it is the same.
     try:
-        os.utime(path)
-    except FileNotFoundError:
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+    except _ABSENT:
         return False
     except PermissionError:  # a store that is shared and read-only is still good
         return path.exists()
     return True
+
+
+def _last_used(status: os.stat_result) -> float:
+    return max(status.st_atime, status.st_mtime)
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
@@ -258,9 +274,10 @@ def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 
 def _delete(path: Path) -> bool:
-    if path.parent.name != "partial":
+    if path.parent.name != "partial" and not path.name.startswith(_FRESH):
         path.unlink(missing_ok=True)
         return True
+    # Who writes it holds a lock on it.
     with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         path.unlink()
@@ -269,12 +286,12 @@ def _delete(path: Path) -> bool:
 
 
 @contextmanager
-def _explaining(path: Path) -> Iterator[None]:
+def _explaining(path: Path, verb: str = "write") -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise BuildError(
-            f"cannot write {path}: {error.strerror}",
+            f"cannot {verb} {path}: {error.strerror}",
             remedy="Make room or give another folder with --cache-dir; "
             "`layerforge cache prune` frees what was not used lately.",
         ) from error

@@ -26,6 +26,7 @@ requirements = {requirements}
 # exclude = ["**/*.md"]             # patterns of files below python/ to leave out
 # keep = ["pandas/tests"]           # and of files to keep, whatever else is said
 # exclude-runtime-sdk = true        # boto3 and all else that the runtime brings
+# bytecode = true                   # compile modules: larger, but imports are quicker
 # max-unzipped = "200 MB"           # fail above this; Lambda's own limit always holds
 # include = {{ "src/shared" = "python/shared" }}  # files and folders of your own
 # collisions = {{ "python/a.py" = "demo" }}       # whose file it is, where two write it

@@ -12,7 +12,7 @@ from typing import Final
 
 from layerforge.limits import DIRECT_UPLOAD_LIMIT, UNZIPPED_LIMIT, ZIP64_ENTRIES
 from layerforge.target import Target, host_libraries
-from layerforge.tree import FileEntry, Tree
+from layerforge.tree import Tree
 
 
 class Severity(StrEnum):
@@ -49,16 +49,20 @@ def verify_size(unzipped: int, most: int | None) -> Iterator[Finding]:
         yield Finding(
             check="size",
             severity=Severity.ERROR,
-            message=f"it has {unzipped} bytes unzipped, {over} too many: Lambda's "
+            message=f"it has {_shown(unzipped)} unzipped, {over} too many: Lambda's "
             f'"250 MB" are {UNZIPPED_LIMIT} bytes, and a layer must be smaller',
         )
     elif most is not None and unzipped > most:
         yield Finding(
             check="size",
             severity=Severity.ERROR,
-            message=f"it has {unzipped} bytes unzipped, {unzipped - most} more than "
-            f"max-unzipped ({most}) allows",
+            message=f"it has {_shown(unzipped)} unzipped, {unzipped - most} more than "
+            f"max-unzipped ({_shown(most)}) allows",
         )
+
+
+def _shown(size: int) -> str:
+    return f"{size} bytes ({size / (1 << 20):.1f} MiB)"
 
 
 def verify_zip(zipped: int) -> Iterator[Finding]:
@@ -131,7 +135,9 @@ def _brings_family(tree: Tree, family: str) -> bool:
 
 
 def _check_libraries(tree: Tree, target: Target) -> Iterator[Finding]:
-    known = host_libraries(target) | {_library_name(entry) for entry in tree}
+    # A library is found by the name of its file, or by its own once it is loaded.
+    files = {entry.path.rpartition("/")[2] for entry in tree}
+    known = host_libraries(target) | files | {e.elf.soname for e in tree if e.elf}
     for entry in tree:
         if not entry.elf or entry.elf.machine != target.arch.elf_machine:
             continue
@@ -146,11 +152,6 @@ def _check_libraries(tree: Tree, target: Target) -> Iterator[Finding]:
                 remedy="Add a package that brings it, or put it into the layer's lib/ "
                 "with include.",
             )
-
-
-def _library_name(entry: FileEntry) -> str:
-    name = entry.path.rpartition("/")[2]
-    return (entry.elf.soname if entry.elf else "") or name
 
 
 def _numbers(version: str) -> tuple[int, ...]:

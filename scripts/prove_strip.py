@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Prove the rules of layerforge/data/strip.toml on packages that people use.
 
-    scripts/prove_strip.py                      # those named below: a good half hour
+    scripts/prove_strip.py                      # those of prove_strip.toml; slow
     scripts/prove_strip.py pandas "numpy<2.3"   # a layer for each requirement
     scripts/prove_strip.py --python python3.12  # imported there, not by this Python
 
-For each it lays a layer out whole, imports every module in it, lays it out again with
-each profile, and imports again what was imported before and is still there. Whatever
-fails only then is named, with its error, and makes the exit status 1: the rule at
-fault needs a ``keep``. Run it after a change to strip.toml.
+For each it lays a layer out whole, and again with each profile, and imports in both
+every module that the profile leaves. Whatever fails only in the second is named, with
+its error, and makes the exit status 1: the rule at fault needs a ``keep``. Run it after
+a change to strip.toml.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ import platform
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from typing import Final
+
+from packaging.requirements import Requirement
 
 from layerforge.ecosystems import Tools, ecosystem_of
 from layerforge.errors import LayerforgeError
@@ -39,33 +42,9 @@ from layerforge.target import Target, find_arch, find_runtime
 from layerforge.tree import FileEntry, unite
 from layerforge.trim import trim_libraries
 
-PACKAGES: Final = (
-    *("aiohttp", "alembic", "anthropic", "astropy", "aws-lambda-powertools[all]"),
-    *("aws-xray-sdk", "babel", "beautifulsoup4", "biopython", "bokeh", "boto3"),
-    *("celery", "cffi", "cryptography", "dask[array,dataframe]", "dateparser"),
-    *("ddtrace", "django", "docutils", "duckdb", "faker", "fastapi", "flask"),
-    *("fsspec", "geopandas", "gevent", "google-cloud-storage", "grpcio", "h5py"),
-    *("httpx", "imageio-ffmpeg", "jsonschema", "keyring", "langchain", "librosa"),
-    *("lightgbm", "lxml", "matplotlib", "networkx", "networkx<3", "nltk", "numba"),
-    *("numpy", "numpy==2.2.*", "onnxruntime", "openai", "opencv-python-headless"),
-    *("openpyxl", "opentelemetry-distro", "opentelemetry-exporter-otlp", "pandas"),
-    *("paramiko", "pillow", "plotly", "polars", "psycopg[binary,pool]"),
-    *("psycopg2-binary", "pyarrow", "pydantic[email]", "pymongo", "pymupdf"),
-    *("pyproj", "redis", "redshift_connector", "reportlab", "requests", "ruff"),
-    *("scikit-image", "scikit-learn", "scipy", "selenium", "sentry-sdk", "setuptools"),
-    *("shapely", "snowflake-connector-python", "soundfile", "spacy", "sqlalchemy"),
-    *("statsmodels", "sympy", "tables", "thinc", "tiktoken", "tzdata", "werkzeug"),
-    *("xarray", "zarr"),
+PROOF: Final = tomllib.loads(
+    Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")
 )
-
-# What a package reads only while it works, or finds by entry points: statements to run
-# once its modules are imported.
-EXERCISES: Final = {
-    "babel": ("import babel.dates; babel.dates.format_date(locale='de')",),
-    "bokeh": ("import bokeh.embed, bokeh.plotting, bokeh.resources as r; "
-              "bokeh.embed.file_html(bokeh.plotting.figure(), r.INLINE)",),
-    "boto3": ("import boto3; boto3.client('s3', 'eu-west-1')",),
-}  # fmt: skip
 
 # Runs statements as they come in, and answers with each one's error, or nothing. One
 # that takes too long ends it, as a crash does. /opt/python is a site folder in Lambda.
@@ -102,13 +81,21 @@ class Interpreter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Breakage:
+    """A statement that runs in a whole layer, and fails in what a profile leaves."""
+
+    profile: Profile
+    statement: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What came of one requirement: how many statements ran, which run no more."""
 
     requirement: str
-    size: int = 0
     ran: int = 0
-    broken: tuple[str, ...] = ()
+    broken: tuple[Breakage, ...] = ()
     removals: frozenset[Removal] = frozenset()
     failure: str = ""
 
@@ -129,34 +116,46 @@ def ask_interpreter(python: str) -> Interpreter:
 
 
 def prove(requirement: str, interpreter: Interpreter, store: Store) -> Verdict:
-    """Import a layer of one requirement whole, and again after each profile."""
+    """Import a layer of one requirement whole, and as each profile leaves it."""
     tools = Tools(store=store)
     try:
         entries = laid_out(requirement, interpreter.target, tools)
     except LayerforgeError as error:
         return Verdict(requirement=requirement, failure=error.message)
+    exercises = PROOF["exercises"].get(Requirement(requirement).name, [])
+    before: dict[str, str] = {}
+    broken: list[Breakage] = []
+    removals: frozenset[Removal] = frozenset()
     with tempfile.TemporaryDirectory(prefix="layerforge-") as name:
         run = partial(run_all, folder=Path(name), interpreter=interpreter)
-        write_tree(entries, Path(name) / "layer")
-        own = requirement.partition("[")[0].partition("<")[0].partition("=")[0]
-        ran = run([*imports_of(entries, interpreter), *EXERCISES.get(own, ())])
-        works = [statement for statement, error in ran.items() if not error]
-        removals: frozenset[Removal] = frozenset()
-        broken: list[str] = []
         for profile in (Profile.SAFE, Profile.SLIM):
             left, removed = stripped(entries, profile, tools)
-            gone = set(ran) - {*imports_of(left, interpreter), *EXERCISES.get(own, ())}
-            write_tree(left, Path(name) / "layer")
-            again = run([statement for statement in works if statement not in gone])
-            broken += [f"{profile}: {s}: {error}" for s, error in again.items() if error]
             removals |= removed
+            # The same ones in the same order: a failure may change what follows.
+            statements = [*imports_of(left, interpreter), *exercises]
+            if statements != list(before):
+                write_tree(entries, Path(name) / "layer")
+                before = run(statements)
+                broken += breakages(Profile.NONE, dict.fromkeys(exercises, ""), before)
+            write_tree(left, Path(name) / "layer")
+            broken += breakages(profile, before, run(statements))
     return Verdict(
         requirement=requirement,
-        size=sum(entry.size for entry in entries),
-        ran=len(works),
+        ran=sum(not error for error in before.values()),
         broken=tuple(broken),
         removals=removals,
     )
+
+
+def breakages(
+    profile: Profile, before: Mapping[str, str], after: Mapping[str, str]
+) -> list[Breakage]:
+    """Give the statements that ran before, and fail after; those that are no more."""
+    return [
+        Breakage(profile=profile, statement=statement, error=after[statement])
+        for statement, error in before.items()
+        if not error and after[statement]
+    ]
 
 
 def laid_out(requirement: str, target: Target, tools: Tools) -> tuple[FileEntry, ...]:
@@ -203,7 +202,9 @@ def imports_of(
         path = entry.path.removeprefix("python/")
         suffix = next((s for s in interpreter.suffixes if path.endswith(s)), "")
         parts = path.removesuffix(suffix).removesuffix("/__init__").split("/")
-        named = all(part.isidentifier() and not keyword.iskeyword(part) for part in parts)
+        named = all(
+            part.isidentifier() and not keyword.iskeyword(part) for part in parts
+        )
         if suffix and named and parts[-1] not in {"__main__", "conftest"}:
             modules.add(".".join(parts))
     return tuple(f"import {module}" for module in sorted(modules))
@@ -241,28 +242,29 @@ def report(verdict: Verdict) -> str:
     """Say in a few lines what came of a requirement."""
     if verdict.failure:
         return f"{verdict.requirement}: not built: {verdict.failure}"
-    lines = [
-        f"{verdict.requirement}: {verdict.ran} of its statements run, "
-        f"{len(verdict.broken)} break; {verdict.size:,} bytes",
-        *(f"    {line}" for line in verdict.broken),
-    ]
+    ran, broken = verdict.ran, len(verdict.broken)
+    lines = [f"{verdict.requirement}: {ran:,} statements run, {broken} break"]
+    # One file that is missing breaks all that import it: its first victim tells.
+    errors = Counter((broken.profile, broken.error) for broken in verdict.broken)
+    for (profile, error), times in errors.items():
+        first = next(b.statement for b in verdict.broken if b.error == error)
+        lines.append(f"    {profile}, {times} times: {error} ({first})")
     return "\n".join(lines)
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:
-    """Add up what was proven, and what each rule removed, every package counted once."""
+    """Add up what was proven, and what each rule removed: each file counts once."""
     sizes, files = Counter[str](), Counter[str]()
     for removal in frozenset().union(*(verdict.removals for verdict in verdicts)):
         sizes[removal.rule] += removal.size
         files[removal.rule] += 1
-    proven = [verdict for verdict in verdicts if not verdict.failure]
-    lines = [
-        f"{len(proven)} of {len(verdicts)} layers, "
-        f"{sum(verdict.ran for verdict in proven)} statements, "
-        f"{sum(len(verdict.broken) for verdict in proven)} broken",
-        *(f"  {rule:20} {files[rule]:7,} files {size:13,} bytes"
-          for rule, size in sizes.most_common()),
-    ]  # fmt: skip
+    built = [verdict for verdict in verdicts if not verdict.failure]
+    ran = sum(verdict.ran for verdict in built)
+    broken = sum(len(verdict.broken) for verdict in built)
+    layers = f"{len(built)} of {len(verdicts)} layers"
+    lines = [f"{layers}, {ran:,} statements run, {broken} broken"]
+    for rule, size in sizes.most_common():
+        lines.append(f"  {rule:20} {files[rule]:7,} files {size:13,} bytes")
     return "\n".join(lines)
 
 
@@ -284,7 +286,7 @@ def main() -> int:
     )
     verdicts = []
     with ThreadPoolExecutor(options.jobs) as pool:
-        for verdict in pool.map(one, options.requirements or PACKAGES):
+        for verdict in pool.map(one, options.requirements or PROOF["packages"]):
             print(report(verdict), flush=True)
             verdicts.append(verdict)
     print(summary(verdicts))

@@ -63,4 +63,5 @@ def main() -> None:
     """Run a command; the exit status is the error's kind (layerforge.errors)."""
     console = Console.for_arguments(sys.argv[1:])
     with console.reporting():
-        group.main(prog_name="layerforge", standalone_mode=False)
+        # click gives back the status of what it would otherwise have ended with.
+        sys.exit(group.main(prog_name="layerforge", standalone_mode=False))

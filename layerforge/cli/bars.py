@@ -22,7 +22,7 @@ _NAME_WIDTH = 30
 
 
 class Bars:
-    """A bar for each download under way, and a line for each that is done."""
+    """A bar for each download under way."""
 
     def __init__(self) -> None:
         self._progress = RichProgress(
@@ -40,7 +40,7 @@ class Bars:
         """Move the bar that an event speaks of."""
         match event:
             case Started(task=task, total=total):
-                name = clipped(task.partition("-cp")[0], _NAME_WIDTH)
+                name = clipped("-".join(task.split("-")[:2]), _NAME_WIDTH)
                 self._tasks[task] = self._progress.add_task(name, total=total)
             case Progress(task=task, done=done):
                 self._progress.update(self._tasks[task], completed=done)

@@ -38,7 +38,7 @@ from layerforge.verify import Severity
 @store_options
 @console_options
 def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
-    """Build layers: all of layerforge.toml, those named, or a requirements file's.
+    """Build layers of layerforge.toml, recipes, or requirements.
 
     Prints the path of each zip. The manifest lies beside it, the lock beside
     layerforge.toml or FILE.

@@ -15,14 +15,17 @@ from layerforge.cli.options import (
     store_options,
 )
 from layerforge.fields import Wrong, a_size
-from layerforge.reports.columns import bytes_of, columns
+from layerforge.reports.columns import bytes_of, columns, counted
 
 _DAY = 86_400  # seconds
 
 
 @click.group("cache", epilog="Try: layerforge cache prune --max-size 2GB")
 def command() -> None:
-    """See and bound what is kept between builds; all of it can be made again."""
+    """See and bound what is kept between builds.
+
+    All of it can be fetched or made again.
+    """
 
 
 @command.command("info", epilog="Try: layerforge cache info")
@@ -34,7 +37,7 @@ def info(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
     store = store_of(options)
     usage = store.usage()
     rows = [
-        (name, f"{part.files} files", f"{bytes_of(part.size)} bytes")
+        (name, counted(part.files, "file"), f"{bytes_of(part.size)} bytes")
         for name, part in usage.items()
     ]
     console.result(
@@ -63,7 +66,7 @@ def prune(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
         unused_seconds=None if unused is None else _seconds(unused),
     )
     console.result(
-        f"{gone.files} files, {bytes_of(gone.size)} bytes deleted",
+        f"{counted(gone.files, 'file')}, {bytes_of(gone.size)} bytes deleted",
         {"format": 1, "deleted": asdict(gone)},
     )
 

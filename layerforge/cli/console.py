@@ -25,6 +25,7 @@ from layerforge.events import (
     Progress,
     Started,
 )
+from layerforge.reports.paths import with_shown_paths
 from layerforge.reports.prose import wrapped
 
 if TYPE_CHECKING:
@@ -104,15 +105,13 @@ class Console:
             yield
         except LayerforgeError as error:
             self.fail(error)
-        except click.exceptions.Exit as exit_:
-            sys.exit(exit_.exit_code)
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             sys.exit(error.exit_code)
         except click.ClickException as error:
             self.fail(_usage_error(error))
         except (KeyboardInterrupt, click.Abort):
-            click.echo("interrupted: what was there before is untouched", err=True)
+            _echo("interrupted: what was there before is untouched")
             _leave(_INTERRUPTED)
         except BrokenPipeError:
             _leave(_INTERRUPTED)
@@ -122,10 +121,9 @@ class Console:
             trace = traceback.format_exception(error)
             shown = trace if self.verbose else trace[-1:]
             click.echo("".join(shown).rstrip(), err=True)
-            click.echo(
+            _echo(
                 "This is a bug in layerforge. Please report it, with the command and "
-                "what -v shows.",
-                err=True,
+                "what -v shows."
             )
             sys.exit(_BUG)
 
@@ -151,6 +149,7 @@ def _usage_error(error: click.ClickException) -> ConfigError:
 
 def _dressed(text: str) -> str:
     """Wrap and colour a text for people; programs that read along get it plain."""
+    text = with_shown_paths(text)
     if not sys.stderr.isatty():
         return text
     text = wrapped(text, min(shutil.get_terminal_size().columns, _WIDEST))
@@ -196,6 +195,8 @@ class _Voice:
     def _follow(self, event: Started | Progress | Finished | Failed) -> None:
         if self._console.quiet:
             return
+        if self._console.verbose:
+            self._detail(event)
         if sys.stderr.isatty():
             if self._bars is None:
                 from layerforge.cli.bars import Bars  # noqa: PLC0415 - brings rich
@@ -211,6 +212,15 @@ class _Voice:
                 self._tell(f"fetched {task}" + (f" ({size:,} bytes)" if size else ""))
             case Progress() | Failed():
                 pass  # a line is for what is whole; an error speaks for itself
+
+    def _detail(self, event: Started | Progress | Finished | Failed) -> None:
+        match event:
+            case Started(task=task):
+                self._print(f"fetching {task}")
+            case Failed(task=task, reason=reason):
+                self._print(f"could not fetch {task}: {reason}")
+            case Progress() | Finished():
+                pass  # these are shown in any case
 
     def _tell(self, text: str) -> None:
         if not self._console.quiet:

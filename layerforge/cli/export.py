@@ -24,7 +24,7 @@ from layerforge.plan import check_lock
 @selection_options
 @console_options
 def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
-    """Print a lock as hashed requirements, for tools that read only those."""
+    """Print a lock as hashed requirements, for tools that read these."""
     console = console_of(options)
     jobs = select_jobs(selection_of(options))
     if len(jobs) != 1:

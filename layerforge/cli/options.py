@@ -34,7 +34,9 @@ def _stacked(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
 console_options = _stacked(
     click.option("--json", is_flag=True, help="Print one JSON document."),
     click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings."),
-    click.option("-v", "--verbose", is_flag=True, help="Say more."),
+    click.option(
+        "-v", "--verbose", is_flag=True, help="Say more: each download, a bug's place."
+    ),
 )
 
 store_options = _stacked(
@@ -71,6 +73,7 @@ selection_options = _stacked(
         is_flag=True,
         help="Leave out boto3 and all else that the runtime brings.",
     ),
+    click.option("--bytecode", is_flag=True, help="Compile modules, for quick starts."),
 )
 
 output_options = _stacked(
@@ -107,6 +110,7 @@ def selection_of(options: dict[str, Any]) -> Selection:
         output=options.pop("output", None),
         strip=Profile(strip) if strip else None,
         exclude_runtime_sdk=options.pop("exclude_runtime_sdk"),
+        bytecode=options.pop("bytecode"),
     )
 
 

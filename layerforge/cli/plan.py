@@ -26,7 +26,7 @@ from layerforge.reports.locks import plan_document, plan_text
 @store_options
 @console_options
 def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
-    """Say what a build would do: nothing is fetched, nothing is written."""
+    """Say what a build would do; it fetches and writes nothing."""
     console = console_of(options)
     jobs = select_jobs(selection_of(options))
     store = store_of(options)

@@ -8,16 +8,15 @@ import click
 
 from layerforge.cli.options import console_of, console_options
 from layerforge.recipes import find_recipe, recipe_names
-from layerforge.reports.columns import columns
+from layerforge.reports.recipes import recipes_text
 
 
-@click.command("recipes", epilog="Try: layerforge build scipy --runtime python3.13")
+@click.command("recipes", epilog="Try: layerforge recipes --json")
 @console_options
 def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
     """List the ready-made layers that build knows by name."""
     console = console_of(options)
     recipes = [recipe for name in recipe_names() if (recipe := find_recipe(name))]
-    rows = [(recipe.layer.name, recipe.layer.description) for recipe in recipes]
     documents = [
         {
             "name": recipe.layer.name,
@@ -26,4 +25,5 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
         }
         for recipe in recipes
     ]
-    console.result("\n".join(columns(rows)), {"format": 1, "recipes": documents})
+    text = recipes_text([recipe.layer for recipe in recipes])
+    console.result(text, {"format": 1, "recipes": documents})

@@ -69,6 +69,17 @@ class Ecosystem(Protocol):
     def same(self, one: FileEntry, other: FileEntry) -> bool:
         """Say whether two files at one path may be taken for one."""
 
+    def choose_compiler(self, target: Target, present: str) -> str:
+        """Name the interpreter to compile bytecode with: ``present``, if it is here."""
+
+    def add_bytecode(
+        self, entries: Sequence[FileEntry], compiler: str, room: int, tools: Tools
+    ) -> tuple[FileEntry, ...]:
+        """Give the entries with what bytecode of theirs fits into ``room`` bytes."""
+
+    def estimate_bytecode(self, entries: Sequence[FileEntry]) -> int:
+        """Say about how many bytes bytecode would add."""
+
     def lock_path(self, folder: Path, layer: str, target: Target) -> Path:
         """Say where a layer's lock is."""
 

@@ -32,6 +32,11 @@ def bytes_of(number: int) -> str:
     return f"{number:,}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Write how many there are: one file, two files."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def mebibytes(number: int) -> str:
     """Write bytes as MiB, which are 2^20 of them."""
     return f"{number / (1 << 20):.1f} MiB"

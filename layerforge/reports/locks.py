@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import asdict
 from typing import Any
 
 from layerforge.lock import Lock
 from layerforge.plan import BuildPlan, Job
-from layerforge.reports.columns import bytes_of, clipped, columns, mebibytes
+from layerforge.reports.columns import bytes_of, clipped, columns, counted, mebibytes
 from layerforge.reports.paths import shown_path
 
 _NAME_WIDTH = 34
 _VERSION_WIDTH = 16
+_WIDTH = 80
+_INDENT = " " * len("  strip   ")
 
 
 def lock_line(job: Job, lock: Lock) -> str:
     """Say how many packages a lock pins, and what they weigh."""
-    return f"{job}: {len(lock.pins)} packages{_weight(lock)}"
+    return ", ".join(
+        filter(None, (f"{job}: {counted(len(lock.pins), 'package')}", _weight(lock)))
+    )
 
 
 def lock_document(job: Job, lock: Lock) -> dict[str, Any]:
@@ -32,7 +37,7 @@ def plan_text(plan: BuildPlan) -> str:
         lines.append(f"  resolve, and write {shown_path(job.lock_file)}")
         lines.append("  fetch   what is then pinned and not in the store")
     else:
-        lines.append(f"  lock    {shown_path(job.lock_file)}{_weight(plan.lock)}")
+        lines.append(f"  lock    {shown_path(job.lock_file)}")
         missing = sum(pin.size for pin in plan.missing)
         lines.append(
             f"  fetch   {len(plan.missing)} of {len(plan.lock.pins)} archives, "
@@ -47,13 +52,14 @@ def plan_text(plan: BuildPlan) -> str:
             )
             for pin in plan.lock.pins
         ]
-        lines += [f"          {line}" for line in columns(rows, right="<<>")]
-    rules = ", ".join(rule.id for rule in job.stripping.rules) or "nothing"
-    lines.append(f"  strip   {rules}{', tails of libraries' if job.trims else ''}")
+        lines += [f"{_INDENT}{line}" for line in columns(rows, right="<<>")]
+    lines += _stripping(job)
     for include in job.spec.include:
         source = shown_path(include.source)
         lines.append(f"  include {source} as {include.destination}")
     lines.append(f"  write   {shown_path(job.output)}")
+    if plan.lock and (weight := _weight(plan.lock)):
+        lines.append(f"  holding {weight}")
     return "\n".join(lines)
 
 
@@ -72,10 +78,23 @@ def plan_document(plan: BuildPlan) -> dict[str, Any]:
     }
 
 
+def _stripping(job: Job) -> list[str]:
+    rules = [rule.id for rule in job.stripping.rules]
+    if job.trims:
+        rules.append("tails of libraries")
+    return textwrap.wrap(
+        ", ".join(rules) or "nothing",
+        _WIDTH,
+        initial_indent="  strip   ",
+        subsequent_indent=_INDENT,
+        break_on_hyphens=False,
+    )
+
+
 def _weight(lock: Lock) -> str:
     weights = [pin.weight for pin in lock.pins if pin.weight]
     if len(weights) < len(lock.pins):
         return ""
     kept = sum(weight.kept for weight in weights)
     about = "about " if any(weight.predicted for weight in weights) else ""
-    return f", {about}{bytes_of(kept)} bytes in a layer ({mebibytes(kept)})"
+    return f"{about}{bytes_of(kept)} bytes ({mebibytes(kept)})"

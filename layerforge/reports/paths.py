@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 
@@ -9,3 +10,12 @@ def shown_path(path: Path) -> str:
     """Write a path from where the user stands, if it is below there."""
     absolute, here = path.absolute(), Path.cwd()
     return str(absolute.relative_to(here) if absolute.is_relative_to(here) else path)
+
+
+def with_shown_paths(text: str) -> str:
+    """Write every path in a sentence from where the user stands, if it is below."""
+    here = Path.cwd()
+    if here == Path(here.anchor):
+        return text
+    # Only where a word begins: an address such as file:///... stays whole.
+    return re.sub(rf"(?<![^\s('\"]){re.escape(str(here))}/", "", text)

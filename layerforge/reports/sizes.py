@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from layerforge.limits import UNZIPPED_LIMIT
 from layerforge.manifest import BuildReport
-from layerforge.reports.columns import bytes_of, clipped, columns, mebibytes
+from layerforge.reports.columns import bytes_of, clipped, columns, counted, mebibytes
 
 _NAME_WIDTH = 34
 _VERSION_WIDTH = 16
@@ -31,6 +31,7 @@ def size_table(report: BuildReport) -> str:
     lines = [f"{report.layer} for {report.target}"]
     lines += [f"  {line}" for line in columns(rows, right="<<>>")]
     lines += _left_out(report)
+    lines += _bytecode(report)
     of_limit = f"{report.unzipped / UNZIPPED_LIMIT:.1%} of Lambda's limit"
     lines.append(
         f"  unzipped {bytes_of(report.unzipped)} bytes "
@@ -38,14 +39,23 @@ def size_table(report: BuildReport) -> str:
     )
     lines.append(
         f"  zipped   {bytes_of(report.zipped)} bytes ({mebibytes(report.zipped)}), "
-        f"{report.files:,} files"
+        f"{counted(report.files, 'file')}"
     )
     return "\n".join(lines)
 
 
+def _bytecode(report: BuildReport) -> list[str]:
+    if report.bytecode:
+        return [f"  bytecode {bytes_of(report.bytecode)} bytes, among those above"]
+    if not report.bytecode_estimate:
+        return []
+    estimate = bytes_of(report.bytecode_estimate)
+    return [f"  bytecode none; it would add about {estimate} bytes (bytecode = true)"]
+
+
 def _left_out(report: BuildReport) -> list[str]:
     rows = [
-        (removal.rule, f"{removal.files:,} files", bytes_of(removal.size))
+        (removal.rule, counted(removal.files, "file"), bytes_of(removal.size))
         for removal in report.removals
     ]
     if report.trimmed:

@@ -85,9 +85,7 @@ def test_a_tree_has_each_path_once_and_in_order(entries: list[FileEntry]) -> Non
 def test_no_path_is_both_a_file_and_a_folder(entries: list[FileEntry]) -> None:
     files = {entry.path for entry in united(entries)}
 
-    assert not any(
-        other.startswith(f"{path}/") for path in files for other in files
-    )
+    assert not any(other.startswith(f"{path}/") for path in files for other in files)
 
 
 @given(ENTRIES, st.data())

@@ -20,9 +20,24 @@ NOISE = hashlib.shake_256(b"noise").digest(10_000)
 @pytest.mark.parametrize(
     ("data", "method", "sha256"),
     [
-        pytest.param(TEXT, DEFLATED, "T", id="text"),
-        pytest.param(BINARY, DEFLATED, "B", id="binary"),
-        pytest.param(NOISE, STORED, "N", id="noise"),
+        pytest.param(
+            TEXT,
+            DEFLATED,
+            "c3f488497c5baf75b6fe7e92c7fa8074afd1a7142bbf1c1c860dc1fb1accc4ee",
+            id="text",
+        ),
+        pytest.param(
+            BINARY,
+            DEFLATED,
+            "6cd73ed9a716400b844820815c3388c403ff10061bf0f1da4f518059cd46bedb",
+            id="binary",
+        ),
+        pytest.param(
+            NOISE,
+            STORED,
+            "1a034308366d26fc16b32677612d13c12a5b7a4d10ff7618bd4716801cfa2719",
+            id="noise",
+        ),
     ],
 )
 def test_compressed_bytes_are_what_they_always_were(

@@ -59,7 +59,13 @@ DOORS: Final[dict[str, set[str]]] = {
 # Where a door is narrower than its room: the modules that have it.
 DOOR_MODULES: Final = {
     "rich": {"cli.bars"},
-    "subprocess": {"ecosystems.python.foreign", "ecosystems.python.uv", "indexes"},
+    "subprocess": {
+        "ecosystems.python.bytecode",
+        "ecosystems.python.foreign",
+        "ecosystems.python.interpreters",
+        "ecosystems.python.uv",
+        "indexes",
+    },
     "uv": {"ecosystems.python.uv"},
 }
 
@@ -221,7 +227,9 @@ def test_the_core_prints_nothing() -> None:
         if {"print", "stdout", "stderr"} & names_used(path) - _answers(path)
     }
 
-    assert {module for module in speaking if room_of(module) != "cli"} == set()
+    # The compiler is a program: the target's interpreter runs it, through a pipe.
+    core = {module for module in speaking if room_of(module) != "cli"}
+    assert core == {"ecosystems.python.compiler"}
 
 
 def _answers(path: Path) -> set[str]:

@@ -475,7 +475,8 @@ def test_scripts_check_runs_all_it_has_though_the_first_fails(
     status, out, _ = checkout.run("check", FAILING="ruff")
 
     where = f"in {checkout.root}:"
-    shell = "<scripts/bootstrap> <scripts/check> <scripts/layerforge> <scripts/test>"
+    scripts = ("bench", "bootstrap", "check", "layerforge", "test")
+    shell = " ".join(f"<scripts/{name}>" for name in scripts)
     assert status == 1
     assert out.splitlines() == [
         f"ruff {where} <check> <.>",
@@ -495,7 +496,7 @@ def test_every_shell_script_is_checked() -> None:
     check = (ROOT / "scripts/check").read_text()
     words = check.partition("\nshellcheck ")[2].partition(" ||")[0].split()
 
-    assert set(words) == shell
+    assert set(words) - {"\\"} == shell
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,13 @@ from tests.entries import make_content, make_entry
 
 PKGUTIL = b'__path__ = __import__("pkgutil").extend_path(__path__, __name__)\n'
 PKG_RESOURCES = b'__import__("pkg_resources").declare_namespace(__name__)\n'
+EITHER = b"""try:
+    import pkg_resources
+    pkg_resources.declare_namespace(__name__)
+except ImportError:
+    from pkgutil import extend_path
+    __path__ = extend_path(__path__, __name__)
+"""
 
 
 def link(path: str, target: str, origin: str = "demo") -> FileEntry:
@@ -141,7 +148,7 @@ def test_a_choice_for_a_path_that_no_package_writes_is_of_no_account(
     assert unite([entry], chosen={"b": "demo"}) == Tree((entry,))
 
 
-@pytest.mark.parametrize("first", [PKGUTIL, PKG_RESOURCES])
+@pytest.mark.parametrize("first", [PKGUTIL, PKG_RESOURCES, EITHER])
 def test_declarations_of_a_namespace_are_one_file(tmp_path: Path, first: bytes) -> None:
     path = "python/google/__init__.py"
     one = make_entry(tmp_path, path, first, origin="one")
@@ -150,10 +157,21 @@ def test_declarations_of_a_namespace_are_one_file(tmp_path: Path, first: bytes) 
     assert unite([two, one], same=same_or_namespace) == Tree((one,))
 
 
-def test_a_namespace_and_a_package_collide(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [
+        b"def main(): ...\n",
+        b"from one.core import run\n",
+        b"import os\n",
+        b"__version__ = '1.0'\n",
+        b"print('loaded')\n",
+        b"try:\n    VERSION = 1\nexcept ImportError:\n    pass\n",
+    ],
+)
+def test_a_namespace_and_a_package_collide(tmp_path: Path, more: bytes) -> None:
     path = "python/google/__init__.py"
     one = make_entry(tmp_path, path, PKGUTIL, origin="one")
-    two = make_entry(tmp_path, path, b"def main(): ...\n", origin="two")
+    two = make_entry(tmp_path, path, PKGUTIL + more, origin="two")
 
     with pytest.raises(BuildError, match=f"{path}: one and two"):
         unite([one, two], same=same_or_namespace)

@@ -81,6 +81,29 @@ class _Python:
 
         return same_or_namespace(one, other)
 
+    def choose_compiler(self, target: Target, present: str) -> str:
+        from layerforge.ecosystems.python.bytecode import (  # noqa: PLC0415 - as above
+            choose_interpreter,
+        )
+
+        return choose_interpreter(target, present)
+
+    def add_bytecode(
+        self, entries: Sequence[FileEntry], compiler: str, room: int, tools: Tools
+    ) -> tuple[FileEntry, ...]:
+        from layerforge.ecosystems.python.bytecode import (  # noqa: PLC0415 - as above
+            add_bytecode,
+        )
+
+        return add_bytecode(entries, compiler, room, tools.store)
+
+    def estimate_bytecode(self, entries: Sequence[FileEntry]) -> int:
+        from layerforge.ecosystems.python.bytecode import (  # noqa: PLC0415 - as above
+            estimate_bytecode,
+        )
+
+        return estimate_bytecode(entries)
+
     def lock_path(self, folder: Path, layer: str, target: Target) -> Path:
         return lock_path(folder, layer, target)
 

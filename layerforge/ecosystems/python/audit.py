@@ -8,6 +8,7 @@ whom, which resolvers keep to themselves.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.parser import HeaderParser
@@ -70,7 +71,8 @@ def audit(
     """Hold ``pins`` to their own metadata; ``provided`` is there without a pin."""
     walk = _Walk(pins, metadata, target, frozenset(provided))
     for root in roots:
-        walk.require(root, "the requirements", {""})
+        walk.require(root, "the layer", "")
+    walk.follow()
     walk.finish()
     return Audit(
         dependencies={
@@ -96,11 +98,12 @@ class _Walk:
         self._environment = cast("dict[str, str]", environment(target))
         self._provided = provided
         self._seen: set[tuple[str, str]] = set()
+        self._pending: deque[tuple[str, str]] = deque()
 
-    def require(self, asked: Requirement, by: str, extras: Iterable[str]) -> None:
-        """Follow one requirement of ``by``, of which ``extras`` are wanted."""
+    def require(self, asked: Requirement, by: str, extra: str) -> None:
+        """Note one requirement of ``by``, with one of its extras or '' for none."""
         name = canonicalize_name(asked.name)
-        if not self._holds(asked, extras) or name in self._provided:
+        if not self._holds(asked, extra) or name in self._provided:
             return
         pin = self._pins.get(name)
         if pin is None:
@@ -110,8 +113,18 @@ class _Walk:
             self._problem(f"{by} needs {asked}, but {pin} is pinned")
         if by in self._pins and by != name:
             self.dependencies[by].add(name)
-        for extra in ("", *sorted(asked.extras)):
-            self._visit(pin, canonicalize_name(extra) if extra else "")
+        wanted = ("", *sorted(map(canonicalize_name, asked.extras)))
+        self._pending += [(name, extra) for extra in wanted]
+
+    def follow(self) -> None:
+        """Note the requirements of what was required, until there are no more."""
+        while self._pending:
+            name, extra = self._pending.popleft()
+            if (name, extra) in self._seen:
+                continue
+            self._seen.add((name, extra))
+            for requirement in self._metadata[name].requires:
+                self.require(requirement, name, extra)
 
     def finish(self) -> None:
         """Look at each pin by itself, and for those that nothing led to."""
@@ -122,17 +135,9 @@ class _Walk:
                 self._problem(f"{pin.filename} does not load on {self._target}")
             self._check_python(pin)
 
-    def _visit(self, pin: Pin, extra: str) -> None:
-        if (pin.name, extra) in self._seen:
-            return
-        self._seen.add((pin.name, extra))
-        for requirement in self._metadata[pin.name].requires:
-            self.require(requirement, pin.name, {extra})
-
-    def _holds(self, asked: Requirement, extras: Iterable[str]) -> bool:
-        return asked.marker is None or any(
-            asked.marker.evaluate(self._environment | {"extra": extra})
-            for extra in extras
+    def _holds(self, asked: Requirement, extra: str) -> bool:
+        return asked.marker is None or asked.marker.evaluate(
+            self._environment | {"extra": extra}
         )
 
     def _check_python(self, pin: Pin) -> None:

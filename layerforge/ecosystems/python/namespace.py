@@ -6,12 +6,15 @@ https://packaging.python.org/guides/packaging-namespace-packages/ has both old w
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from layerforge.tree import FileEntry, same_file
 
 _LONGEST: Final = 4096  # bytes; a declaration is a line, with perhaps a licence above
 _DECLARATIONS: Final = {"extend_path", "declare_namespace"}
+_MODULES: Final = {"__future__", "pkg_resources", "pkgutil", "typing"}
+_MODULES: Final = {"pkgutil", "pkg_resources", "__future__", "typing"}
 
 
 def same_or_namespace(one: FileEntry, other: FileEntry) -> bool:
@@ -24,16 +27,53 @@ def same_or_namespace(one: FileEntry, other: FileEntry) -> bool:
 
 
 def _declares_namespace(entry: FileEntry) -> bool:
+    """Say whether a file declares a namespace, and does nothing else."""
     if entry.content is None or entry.size > _LONGEST:
         return False
     try:
         module = ast.parse(entry.content.inflated())
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    return any(
-        isinstance(node, ast.Name | ast.Attribute)
-        and (node.id if isinstance(node, ast.Name) else node.attr) in _DECLARATIONS
-        for node in ast.walk(module)
-    ) and not any(
-        isinstance(node, ast.FunctionDef | ast.ClassDef) for node in ast.walk(module)
-    )
+    statements = list(_statements(module.body))
+    return all(map(_belongs, statements)) and any(map(_declares, statements))
+
+
+def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    for statement in body:
+        if isinstance(statement, ast.Try):
+            yield from _statements(statement.body)
+            for handler in statement.handlers:
+                yield from _statements(handler.body)
+            yield from _statements([*statement.orelse, *statement.finalbody])
+        else:
+            yield statement
+
+
+def _belongs(statement: ast.stmt) -> bool:
+    """Say whether a statement may stand beside a declaration."""
+    match statement:
+        case ast.Import(names=names):
+            return all(name.name in _MODULES for name in names)
+        case ast.ImportFrom(module=module):
+            return module in _MODULES
+        case ast.Pass() | ast.Expr(value=ast.Constant()):
+            return True
+        case _:
+            return _declares(statement)
+
+
+def _declares(statement: ast.stmt) -> bool:
+    match statement:
+        case (
+            ast.Expr(value=ast.Call(func=function))
+            | ast.Assign(
+                targets=[ast.Name(id="__path__")], value=ast.Call(func=function)
+            )
+            | ast.AnnAssign(
+                target=ast.Name(id="__path__"), value=ast.Call(func=function)
+            )
+        ):
+            name = ast.unparse(function).rpartition(".")[2]
+            return name in _DECLARATIONS
+        case _:
+            return False

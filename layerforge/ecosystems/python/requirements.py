@@ -1,8 +1,8 @@
 """What a layer asks for, whatever file says it, as requirement lines.
 
 Follows pip's requirements file format (https://pip.pypa.io/en/stable/reference/
-requirements-file-format/), PEP 621 and PEP 735. Includes are followed here, so that
-the digest of a lock covers every line, wherever it stands.
+requirements-file-format/). Includes are followed here, so that the digest of a lock
+covers every line, wherever it stands.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from layerforge.ecosystems.python.pyproject import read_pyproject
 from layerforge.errors import ConfigError
 from layerforge.indexes import IndexSettings, hide_credentials
 from layerforge.spec import Requirements
@@ -26,6 +26,7 @@ from layerforge.spec import Requirements
 _PYLOCK: Final = re.compile(r"pylock(\.[^.]+)?\.toml")
 _VARIABLE: Final = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _COMMENT: Final = re.compile(r"(?:^|\s)#.*$")
+_HASH: Final = " --hash="
 _FOREIGN_LOCKS: Final = {"uv.lock", "poetry.lock", "Pipfile.lock"}
 _IGNORED: Final = {"--prefer-binary", "--require-hashes", "--only-binary"}
 
@@ -62,8 +63,22 @@ class Asked:
     def parsed(self) -> tuple[Requirement, ...]:
         """The requirements as values, without their hashes."""
         return tuple(
-            Requirement(line.partition(" --hash=")[0]) for line in self.requirements
+            Requirement(line.partition(_HASH)[0]) for line in self.requirements
         )
+
+    @property
+    def hashes(self) -> Mapping[str, frozenset[str]]:
+        """The hashes (``sha256:…``) that a package's file may have, by name.
+
+        Packages that no line gives hashes for are not in it.
+        """
+        allowed: dict[str, frozenset[str]] = {}
+        for line in (*self.requirements, *self.constraints):
+            text, *hashes = line.split(_HASH)
+            if hashes:
+                name = canonicalize_name(Requirement(text).name)
+                allowed[name] = allowed.get(name, frozenset()) | set(hashes)
+        return allowed
 
 
 def is_foreign_lock(file: Path) -> bool:
@@ -76,7 +91,7 @@ def read_requirements(asked: Requirements) -> Asked:
     if asked.file is None:
         return Asked(requirements=tuple(_normalised(line, "") for line in asked.lines))
     if asked.file.name == "pyproject.toml":
-        lines = _project_lines(asked.file, asked.extras, asked.groups)
+        lines = read_pyproject(asked.file, asked.extras, asked.groups)
         return Asked(
             requirements=tuple(_normalised(line, str(asked.file)) for line in lines)
         )
@@ -110,7 +125,7 @@ class _Reader:
         self._open: list[Path] = []
 
     def read(self, file: Path, *, constraint: bool) -> None:
-        if file in self._open:
+        if any(file.samefile(one) for one in self._open):
             raise ConfigError(
                 f"{file} includes itself: "
                 + " → ".join(str(one) for one in [*self._open, file])
@@ -155,7 +170,8 @@ def _logical_lines(file: Path) -> Iterator[tuple[int, str]]:
     start, joined = 0, ""
     for number, line in enumerate(text.splitlines(), 1):
         start = start or number
-        if line.endswith("\\"):
+        # As in pip, a line that is all comment is never continued.
+        if line.endswith("\\") and not line.lstrip().startswith("#"):
             joined += line[:-1]
             continue
         whole = _VARIABLE.sub(_from_environment, _COMMENT.sub("", joined + line))
@@ -188,7 +204,7 @@ def _option(line: str, where: str) -> tuple[str, str]:
 def _included(file: Path, value: str, where: str) -> Path:
     if "://" in value:
         raise ConfigError(
-            f"{where}: {value} is not a file",
+            f"{where}: {hide_credentials(value)} is not a file",
             remedy="Download it, and include the copy: what a URL gives can change "
             "unseen, and a lock would not notice.",
         )
@@ -204,67 +220,28 @@ def _normalised(line: str, where: str) -> str:
     try:
         requirement = Requirement(text.strip())
     except InvalidRequirement as error:
-        if re.match(r"[./]|[a-z+]+://|.*\.(whl|tar\.gz|zip)$", text):
+        if re.match(r"(?!.*@ ).*\.whl$", text):
+            raise ConfigError(
+                f"{where}: {hide_credentials(text)!r} does not name its package",
+                remedy="Write NAME @ file:///…/NAME-1.0-py3-none-any.whl",
+            ) from error
+        if re.match(r"[./]|[a-z+]+://|.*\.(tar\.gz|zip)$", text):
             raise _refuse_source(where, text.strip()) from error
         reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"{where}: {text.strip()!r} is no requirement: {reason}"
-        ) from error
+        shown = hide_credentials(text.strip())
+        raise ConfigError(f"{where}: {shown!r} is no requirement: {reason}") from error
     requirement.name = canonicalize_name(requirement.name)
+    requirement.extras = {canonicalize_name(extra) for extra in requirement.extras}
     url = requirement.url or ""
     if url and not url.partition("#")[0].endswith(".whl"):
         raise _refuse_source(where, str(requirement))
-    return " ".join([str(requirement), *(f"--hash={value}" for value in hashes)])
+    return _HASH.join([str(requirement), *sorted(value.strip() for value in hashes)])
 
 
 def _refuse_source(where: str, value: str) -> ConfigError:
     place = f"{where}: " if where else ""
     return ConfigError(
-        f"{place}{value!r} would have to be built from source",
+        f"{place}{hide_credentials(value)!r} would have to be built from source",
         remedy="Name a wheel (NAME @ file:///…/NAME-1.0-py3-none-any.whl), or, for "
         "code of your own, put its folder into the layer with include.",
     )
-
-
-def _project_lines(
-    file: Path, extras: Sequence[str], groups: Sequence[str]
-) -> list[str]:
-    from packaging.dependency_groups import (  # noqa: PLC0415 - few layers need it
-        resolve_dependency_groups,
-    )
-
-    try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is not TOML: {error}") from error
-    project = document.get("project", {})
-    _refuse_dynamic(file, project, extras)
-    optional = {
-        canonicalize_name(name): lines
-        for name, lines in project.get("optional-dependencies", {}).items()
-    }
-    lines = list(project.get("dependencies", ()))
-    for extra in extras:
-        if canonicalize_name(extra) not in optional:
-            known = ", ".join(sorted(optional)) or "none"
-            raise ConfigError(f"{file} has no extra {extra!r}; it has: {known}")
-        lines += optional[canonicalize_name(extra)]
-    if groups:
-        try:
-            lines += resolve_dependency_groups(
-                document.get("dependency-groups", {}), *groups
-            )
-        except (LookupError, ValueError, TypeError) as error:
-            raise ConfigError(f"{file}: {error}") from error
-    return lines
-
-
-def _refuse_dynamic(file: Path, project: dict[str, Any], extras: Sequence[str]) -> None:
-    dynamic = set(project.get("dynamic", ()))
-    needed = {"dependencies"} | ({"optional-dependencies"} if extras else set())
-    if dynamic & needed:
-        raise ConfigError(
-            f"{file} leaves its dependencies to its build backend (dynamic), which "
-            "would have to run here",
-            remedy="Export them to a requirements file, and name that.",
-        )

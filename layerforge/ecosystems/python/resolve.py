@@ -7,8 +7,10 @@ versions without a wheel that really loads are ruled out, until none is left.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import unquote, urlsplit
@@ -24,11 +26,15 @@ from packaging.utils import (
 from layerforge.client import Client
 from layerforge.ecosystems.python.audit import Metadata, audit, loads
 from layerforge.ecosystems.python.requirements import Asked
-from layerforge.ecosystems.python.simple import Project, read_project
+from layerforge.ecosystems.python.simple import (
+    Project,
+    read_links,
+    read_project,
+)
 from layerforge.ecosystems.python.tags import environment, wheel_tags
 from layerforge.ecosystems.python.uv import Unresolved, Uv
 from layerforge.errors import FetchError, LockError
-from layerforge.indexes import PYPI, hide_credentials
+from layerforge.indexes import hide_credentials
 from layerforge.lock import Pin
 from layerforge.pack import Pack
 from layerforge.target import Target
@@ -72,6 +78,7 @@ class Resolver:
                 raise self._explained(error, unusable) from error
             pins, wheelless = self._choose(document, Path("/"))
             if not wheelless:
+                _hold_to_hashes(pins, asked.hashes)
                 return pins
             unusable += [self._rule_out(package) for package in wheelless]
         raise LockError(
@@ -84,9 +91,8 @@ class Resolver:
         """Take another tool's lock, whose paths start from ``folder``."""
         pins, wheelless = self._choose(document, folder)
         if wheelless:
-            raise self._no_wheel(
-                wheelless[0].name, "the lock pins " + str(wheelless[0].version)
-            )
+            package = wheelless[0]
+            raise self._no_wheel(package.name, f"the lock pins {package.version}")
         return pins
 
     def audited(
@@ -150,25 +156,32 @@ class Resolver:
     def _project(self, name: str) -> Project:
         settings = self.uv.indexes
         filenames: list[str] = []
-        for index in {settings.index_url or PYPI, *settings.extra_index_urls}:
+        pages = [partial(read_project, index=index) for index in settings.addresses]
+        pages += [partial(read_links, place=place) for place in settings.find_links]
+        for read in pages:
             try:
-                filenames += read_project(self.client, index, name)
+                filenames += read(self.client, name=name)
             except (FetchError, OSError):
                 continue  # this is told to explain another error: by what is known
         return Project(name, filenames)
 
     def _explained(self, error: Unresolved, unusable: Sequence[str]) -> LockError:
-        if error.sourceless:
-            return self._no_wheel(error.sourceless[0], error.message)
-        remedy = "Loosen one of these requirements, or take another target."
-        if unusable:
-            names = ", ".join(sorted({line.partition("!")[0] for line in unusable}))
-            remedy += f" (Left out of {names}: versions with no wheel for it.)"
+        ruled_out = [line.partition("!")[0] for line in unusable]
+        for name in ruled_out:
+            if re.search(rf"(?<![\w.-]){name}(?![\w.-])", error.message):
+                return self._no_wheel(name, "no version that is asked for has one")
+        if error.wheelless:
+            reason = error.message.removeprefix(f"{self.target}: ")
+            return self._no_wheel(error.wheelless[0], reason)
+        if "is not in the index" in error.message:
+            remedy = "See that the name is right, and the index: --extra-index-url."
+        else:
+            remedy = "Loosen one of these requirements, or take another target."
         return LockError(error.message, remedy=remedy)
 
     def _no_wheel(self, name: str, reason: str) -> LockError:
         project = self._project(name)
-        lines = [f"{name} has no wheel that loads on {self.target} ({reason})"]
+        lines = [f"{name} has no wheel that loads on {self.target}: {reason}"]
         tags = wheel_tags(self.target)
         lines.append(f"  tags wanted: {tags[0]} … {tags[-1]} ({len(tags)} in all)")
         if project.versions:
@@ -187,6 +200,17 @@ class Resolver:
             "source becomes one) and name its folder with --find-links."
         )
         return LockError("\n".join(lines), remedy=remedy)
+
+
+def _hold_to_hashes(pins: Sequence[Pin], allowed: Mapping[str, frozenset[str]]) -> None:
+    for pin in pins:
+        if pin.name in allowed and f"sha256:{pin.sha256}" not in allowed[pin.name]:
+            raise LockError(
+                f"{pin.filename} has SHA-256 {pin.sha256}, which is not among the "
+                f"hashes that the requirements give for {pin.name}",
+                remedy="Find out why the index has another file; if it is right, add "
+                "its hash to the requirements.",
+            )
 
 
 def _best_wheel(package: Package, target: Target, folder: Path) -> Pin | None:

@@ -53,9 +53,9 @@ class Project:
         return sorted(self.versions.keys() - set(self.loadable(target)))
 
 
-def read_project(client: Client, index_url: str, name: str) -> list[str]:
+def read_project(client: Client, index: str, name: str) -> list[str]:
     """Ask an index for the names of a project's files; raises `FetchError`."""
-    url = f"{index_url.rstrip('/')}/{canonicalize_name(name)}/"
+    url = f"{index.rstrip('/')}/{canonicalize_name(name)}/"
     parts = urlsplit(url)
     if parts.scheme == "file":
         page = Path(unquote(parts.path)) / "index.html"
@@ -65,6 +65,29 @@ def read_project(client: Client, index_url: str, name: str) -> list[str]:
         files = json.loads(answer.body)["files"]
         return [file["filename"] for file in files]
     return _html_filenames(answer.body.decode(errors="replace"))
+
+
+def read_links(client: Client, place: str, name: str) -> list[str]:
+    """Name those files of a find-links folder or page that are of a project.
+
+    Raises `FetchError` and `OSError`.
+    """
+    if "://" in place:
+        answer = client.get(place)
+        filenames = _html_filenames(answer.body.decode(errors="replace"))
+    else:
+        filenames = [path.name for path in Path(place).iterdir()]
+    wanted = canonicalize_name(name)
+    return [
+        filename
+        for filename in filenames
+        if canonicalize_name(_project_of(filename)) == wanted
+    ]
+
+
+def _project_of(filename: str) -> str:
+    split = str.partition if filename.endswith(".whl") else str.rpartition
+    return split(filename, "-")[0]
 
 
 def _html_filenames(page: str) -> list[str]:

@@ -24,11 +24,11 @@ _WIDTH: Final = "10000"  # columns: uv's sentences are to come unbroken
 
 
 class Unresolved(LockError):  # noqa: N818 - an answer of uv's, which is explained
-    """No versions satisfy the requirements; ``sourceless`` names have no wheels."""
+    """No versions satisfy the requirements; ``wheelless`` names have no wheels."""
 
-    def __init__(self, reason: str, sourceless: tuple[str, ...]) -> None:
+    def __init__(self, reason: str, wheelless: tuple[str, ...]) -> None:
         super().__init__(reason)
-        self.sourceless = sourceless
+        self.wheelless = wheelless
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +135,22 @@ def _write(path: Path, lines: Sequence[str]) -> str:
 
 
 _CAUSE: Final = re.compile(r"cause: (.*?)(?:\n\s*\n|\Z)", re.DOTALL)
-_SOURCELESS: Final = re.compile(r"Wheels are required for `([^`]+)`")
+_WHEELLESS: Final = re.compile(
+    r"(?<=Wheels are required for `)[^`]+|[^\s=]+(?===\S+ has no wheels with a matching)"
+)
+
+
+_SHORTER: Final = (
+    (r"^Because ", ""),
+    (r"\. And because ", "; "),
+    (r", we can conclude that your requirements are unsatisfiable\.$", "."),
+    (r",? we can conclude that", ", so"),
+    (r"all versions of (\S+) depend on", r"\1 depends on"),
+    (r"all versions of ", ""),
+    (r"was not found in the package registry", "is not in the index"),
+    (r"\byou require ", "the requirements ask for "),
+    (r"\byour requirements\b", "the requirements"),
+)
 
 
 def _explain(stderr: str, subject: str) -> LockError:
@@ -143,18 +158,9 @@ def _explain(stderr: str, subject: str) -> LockError:
     cause = _CAUSE.search(stderr)
     if "No solution found" in stderr and cause:
         reason = re.sub(r"\s+", " ", cause[1]).strip()
-        for long, short in (
-            (", we can conclude that your requirements are unsatisfiable.", "."),
-            (" we can conclude that", ""),
-            ("all versions of ", ""),
-            ("was not found in the package registry", "is not in the index"),
-            ("you require ", "the requirements ask for "),
-        ):
-            reason = reason.replace(long, short)
-        reason = reason.removeprefix("Because ")
-        return Unresolved(
-            f"{subject}: {reason[:1]}{reason[1:]}", tuple(_SOURCELESS.findall(stderr))
-        )
+        for long, short in _SHORTER:
+            reason = re.sub(long, short, reason)
+        return Unresolved(f"{subject}: {reason}", tuple(_WHEELLESS.findall(stderr)))
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     told = [line.removeprefix("error: ") for line in lines][-6:]
     return LockError(

@@ -10,8 +10,9 @@ import base64
 import csv
 import hashlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -100,7 +101,8 @@ def skim_wheel(url: str, filename: str, sha256: str, size: int, client: Client) 
     info, pack = _lay_out(filename, sha256, entries)
     for member in directory.members:
         if member.name == f"{info}/METADATA":
-            text = _read_member(url, member, size, (start, tail), client)
+            read = partial(client.read_range, url)
+            text = _read_member(filename, member, size, (start, tail), read)
             metadata = parse_metadata(text, filename)
             return replace(
                 pack,
@@ -112,7 +114,11 @@ def skim_wheel(url: str, filename: str, sha256: str, size: int, client: Client) 
 
 
 def _read_member(
-    url: str, member: Member, size: int, known: tuple[int, bytes], client: Client
+    filename: str,
+    member: Member,
+    size: int,
+    known: tuple[int, bytes],
+    read: Callable[[int, int], bytes],
 ) -> str:
     start, tail = known
     # The name may be followed by extra fields, whose length only the header tells.
@@ -121,13 +127,20 @@ def _read_member(
     if member.header_offset >= start:
         data = tail[member.header_offset - start :]
     else:
-        data = client.read_range(url, member.header_offset, stop)
+        data = read(member.header_offset, stop)
     lengths = LOCAL_HEADER.unpack_from(data)[-2:]
     body = data[LOCAL_HEADER.size + sum(lengths) :][: member.compressed]
     if member.size > _LONGEST_DOCUMENT:
-        raise ArchiveError(f"{member.name} has {member.size} bytes", remedy=_REMEDY)
-    if member.method == DEFLATED:
-        body = zlib.decompressobj(-15).decompress(body, member.size)
+        raise ArchiveError(
+            f"{filename}: {member.name} has {member.size} bytes", remedy=_REMEDY
+        )
+    try:
+        if member.method == DEFLATED:
+            body = zlib.decompressobj(-15).decompress(body, member.size)
+    except zlib.error as error:
+        raise ArchiveError(
+            f"{filename}: {member.name} cannot be inflated: {error}", remedy=_REMEDY
+        ) from error
     return body.decode(errors="replace")
 
 
@@ -204,7 +217,11 @@ def _check_version(filename: str, document: str) -> None:
 
 
 def _check_record(filename: str, info: str, entries: Mapping[str, FileEntry]) -> None:
-    rows = list(csv.reader(_document(filename, entries, f"{info}/RECORD").splitlines()))
+    record = f"{info}/RECORD"
+    try:
+        rows = list(csv.reader(_document(filename, entries, record).splitlines()))
+    except csv.Error as error:
+        raise _record_error(filename, record, f"it is no table: {error}") from error
     unrecorded = {f"{info}/{name}" for name in _UNRECORDED}
     recorded: set[str] = set()
     for row in rows:
@@ -251,6 +268,11 @@ def _place(filename: str, data: str, entry: FileEntry) -> str | None:
         return entry.path
     _, scheme, *rest = entry.path.split("/", 2)
     inside = "".join(rest)
+    if not inside:
+        raise ArchiveError(
+            f"{filename}: {entry.path!r} is a file, a folder is expected",
+            remedy=_REMEDY,
+        )
     match scheme:
         case "purelib" | "platlib" | "data":
             return inside

@@ -1,0 +1,182 @@
+"""Measure `layerforge build` beside its peers and beside the floor, in one run.
+
+    scripts/bench [--runs N] [--json] [SET...]
+
+Each way makes a zip of the same packages for the same target, with everything that it
+needs from the network there before. Runs of all ways alternate, so that what else the
+machine does falls on all of them. Seconds are medians; memory is the largest resident
+set of any process of a way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SETS = {"data": ("pandas", "pyarrow", "requests"), "web": ("requests",)}
+RUNTIME, ARCH, VERSION = "python3.12", "x86_64", "3.12"
+BINARIES = Path(sys.executable).parent
+ZIP = f"dist/bench-{RUNTIME}-{ARCH}.zip"
+
+LAYERFORGE = (
+    *(BINARIES / "layerforge", "build", "-r", "requirements.txt", "--name", "bench"),
+    *("--runtime", RUNTIME, "--arch", ARCH, "--cache-dir", "store", "--quiet"),
+)
+UV = (
+    *(BINARIES / "uv", "pip", "install", "--quiet", "--target", "tree", "--offline"),
+    *("--python-version", VERSION, "--python-platform", "x86_64-manylinux_2_34"),
+    *("--only-binary", ":all:", "-r", "pins.txt"),
+)
+PIP = (
+    *(BINARIES / "pip", "install", "--quiet", "--target", "tree", "--no-deps"),
+    "--ignore-requires-python",  # it asks the running Python all the same
+    *("--platform", "manylinux_2_34_x86_64", "--platform", "manylinux_2_28_x86_64"),
+    *("--platform", "manylinux2014_x86_64", "--python-version", VERSION),
+    *("--only-binary", ":all:", "--disable-pip-version-check", "-r", "pins.txt"),
+)
+ZIP_TREE = ("zip", "-qr", "tree.zip", "tree")
+
+Command = Sequence[str | Path]
+
+
+@dataclass
+class Way:
+    """One way to a zip: ``unmeasured`` puts things in place before each run."""
+
+    name: str
+    commands: Sequence[Command]
+    unmeasured: Callable[[Path], None] = lambda _folder: None
+    seconds: list[float] = field(default_factory=list)
+    memory: int = 0
+
+    def run(self, folder: Path) -> None:
+        """Run all commands once, and note what that took."""
+        self.unmeasured(folder)
+        total = 0.0
+        for command in self.commands:
+            seconds, memory = timed(command, folder)
+            total += seconds
+            self.memory = max(self.memory, memory)
+        self.seconds.append(total)
+
+
+def timed(command: Command, folder: Path) -> tuple[float, int]:
+    """Run a command in a folder; give seconds, and bytes of its largest process."""
+    os.chdir(folder)
+    start = time.perf_counter()
+    silence = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+    words = [str(word) for word in command]
+    child = os.posix_spawnp(words[0], words, os.environ, file_actions=silence)
+    _, status, usage = os.wait4(child, 0)
+    seconds = time.perf_counter() - start
+    if os.waitstatus_to_exitcode(status):
+        sys.exit(f"failed in {folder}: {' '.join(words)}")
+    return seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def without(*names: str) -> Callable[[Path], None]:
+    """Delete files and folders."""
+
+    def delete(folder: Path) -> None:
+        for name in names:
+            path = folder / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            path.unlink(missing_ok=True)
+
+    return delete
+
+
+def ways() -> list[Way]:
+    """Give what is compared; the first is what all others are compared with."""
+    peer = without("tree", "tree.zip")
+    return [
+        Way("layerforge build, store warm", [LAYERFORGE], without(ZIP)),
+        Way("layerforge build, nothing changed", [LAYERFORGE]),
+        Way("layerforge build, store empty but for wheels", [LAYERFORGE], forget),
+        Way("uv pip install --target + zip -r", [UV, ZIP_TREE], peer),
+        Way("pip install --target + zip -r", [PIP, ZIP_TREE], peer),
+        Way("the floor: cp + sha256sum", [("cp", ZIP, "copy.zip"), ("sha256sum", ZIP)]),
+    ]
+
+
+def forget(folder: Path) -> None:
+    """Forget the zip and all that the store made of the wheels."""
+    without(ZIP, "store/indexes", "store/derived", "store/records")(folder)
+
+
+def prepare(packages: Sequence[str], folder: Path) -> None:
+    """Lock, and have each way fetch what it needs, once."""
+    (folder / "requirements.txt").write_text("\n".join(packages) + "\n")
+    timed(LAYERFORGE, folder)
+    manifest = json.loads((folder / ZIP).with_suffix(".json").read_text())
+    pins = [f"{row['name']}=={row['version']}\n" for row in manifest["packages"]]
+    (folder / "pins.txt").write_text("".join(pins))
+    for command in ([word for word in UV if word != "--offline"], PIP):
+        timed(command, folder)
+        without("tree")(folder)
+
+
+def measure(packages: Sequence[str], runs: int) -> list[Way]:
+    """Run every way so many times, in turns."""
+    here = Path.cwd()
+    compared = ways()
+    with tempfile.TemporaryDirectory(prefix="layerforge-bench-") as name:
+        folder = Path(name)
+        prepare(packages, folder)
+        for _ in range(runs):
+            for way in compared:
+                way.run(folder)
+        os.chdir(here)
+    return compared
+
+
+def rows(compared: Sequence[Way]) -> list[dict[str, object]]:
+    """Give the figures of each way; `times` is how often the first fits into it."""
+    first = statistics.median(compared[0].seconds)
+    return [
+        {
+            "way": way.name,
+            "seconds": round(statistics.median(way.seconds), 3),
+            "times": round(statistics.median(way.seconds) / first, 1),
+            "memory_mb": round(way.memory / 10**6),
+        }
+        for way in compared
+    ]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("sets", nargs="*", metavar="SET", help=" ".join(SETS))
+    arguments = parser.parse_args()
+    results = {
+        name: rows(measure(SETS[name], arguments.runs))
+        for name in arguments.sets or SETS
+    }
+    if arguments.json:
+        print(json.dumps(results, indent=2))
+        return
+    for name, table in results.items():
+        print(f"{name}: {' + '.join(SETS[name])}, {RUNTIME} {ARCH}")
+        print(f"  {'':46}{'seconds':>8}{'times':>8}{'MB':>6}")
+        for row in table:
+            print(
+                f"  {row['way']:46}{row['seconds']:>8.3f}{row['times']:>8}"
+                f"{row['memory_mb']:>6}"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from layerforge.ledger import weigh, weighed
+from layerforge.lock import Lock, Pin, Weight
+from layerforge.pack import Pack
+from layerforge.store import Store
+from layerforge.strip import Stripping, StripRule, strip
+from layerforge.trim import trim_libraries
+from tests.elf_files import DATA, DEBUG, TEXT, make_elf
+from tests.entries import make_entry
+
+LIBRARY = bytes(make_elf(TEXT, DATA, DEBUG))
+STRIPPING = Stripping(
+    root="python/",
+    rules=(StripRule(id="tests", why="They test.", drop=("**/tests",)),),
+)
+PIN = Pin(
+    name="demo",
+    version="1.0",
+    filename="demo-1.0-py3-none-any.whl",
+    url="https://example.org/demo-1.0-py3-none-any.whl",
+    sha256="ab" * 32,
+)
+LOCK = Lock(
+    layer="web", target="python3.12-x86_64", inputs="", roots=("demo",), pins=(PIN,)
+)
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Pack:
+    entries = (
+        make_entry(tmp_path, "python/demo/__init__.py", b"x = 1\n"),
+        make_entry(tmp_path, "python/demo/tests/test_a.py", b"assert True\n"),
+        make_entry(tmp_path, "python/demo/_demo.so", LIBRARY),
+    )
+    return Pack(name="demo", version="1.0", sha256="ab" * 32, entries=entries)
+
+
+def test_a_package_weighs_what_is_left_of_it(pack: Pack) -> None:
+    weight = weigh(pack, STRIPPING, trim=False)
+
+    assert weight == Weight(unzipped=6 + 12 + len(LIBRARY), kept=6 + len(LIBRARY))
+
+
+def test_a_trimmed_library_weighs_what_it_will_have(pack: Pack, tmp_path: Path) -> None:
+    weight = weigh(pack, STRIPPING, trim=True)
+
+    kept = strip(pack.entries, STRIPPING).entries
+    made = trim_libraries(kept, Store(tmp_path / "store"))
+    assert weight.kept == sum(entry.size for entry in made) < 6 + len(LIBRARY)
+
+
+def test_what_is_predicted_of_a_package_is_said_to_be(pack: Pack) -> None:
+    weight = weigh(replace(pack, predicted=True), STRIPPING, trim=False)
+
+    assert weight.predicted
+
+
+def test_a_lock_gets_the_weight_of_each_pin(pack: Pack) -> None:
+    lock = weighed(LOCK, {"demo": pack}, STRIPPING, trim=False)
+
+    weight = weigh(pack, STRIPPING, trim=False)
+    assert lock == replace(
+        LOCK, pins=(replace(PIN, weight=weight),), stripping=STRIPPING.digest
+    )

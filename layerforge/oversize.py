@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from layerforge.errors import VerifyError
+from layerforge.limits import UNZIPPED_LIMIT
 from layerforge.lock import Lock
 from layerforge.plan import Job
 from layerforge.strip import Profile, strip
@@ -15,6 +16,11 @@ from layerforge.tree import FileEntry
 from layerforge.verify import Finding
 
 _SHOWN: Final = 6
+_HOPELESS: Final = 2  # times the limit; trimming has saved no layer half of it
+_REMEDY: Final = (
+    "Leave something out, or split the layer: a function takes five, but their sum has "
+    "the same limit."
+)
 _FOLDER_DEPTH: Final = 2  # PACKAGE/FOLDER
 _MIB: Final = 1 << 20
 
@@ -26,20 +32,36 @@ def explain_size(
 
     ``entries`` are the layer's, with the sizes that they would have in it.
     """
-    by_package = Counter[str]()
+    sizes = Counter[str]()
     for entry in entries:
-        by_package[entry.origin] += entry.size
-    lines = [f"{job}: {finding.message}", "The largest packages, in bytes unzipped:"]
-    for name, size in by_package.most_common(_SHOWN):
-        users = ", ".join(lock.required_by(name)) or "the layer itself"
-        lines.append(f"  {size:>11}  {name} (required by {users})")
+        sizes[entry.origin] += entry.size
+    lines = [f"{job}: {finding.message}", *_largest(sizes, lock)]
     if savings := tuple(_savings(job, entries)):
         lines += ["What would save bytes:", *savings]
-    return VerifyError(
-        "\n".join(lines),
-        remedy="Leave something out, or split the layer: a function takes five, "
-        "but their sum has the same limit.",
-    )
+    return VerifyError("\n".join(lines), remedy=_REMEDY)
+
+
+def refuse_hopeless(job: Job, lock: Lock) -> None:
+    """Raise `VerifyError` where a lock's weights alone are far above any limit.
+
+    So far that no trimming can help: nothing has to be fetched to know that.
+    """
+    sizes = Counter({pin.name: pin.weight.kept for pin in lock.pins if pin.weight})
+    total = sizes.total()
+    if total >= _HOPELESS * UNZIPPED_LIMIT:
+        told = (
+            f"{job}: it would have about {total} bytes ({total // _MIB} MiB) unzipped, "
+            f'where Lambda\'s "250 MB" are {UNZIPPED_LIMIT} bytes; nothing was fetched'
+        )
+        lines = [told, *_largest(sizes, lock)]
+        raise VerifyError("\n".join(lines), remedy=_REMEDY)
+
+
+def _largest(sizes: Counter[str], lock: Lock) -> Iterable[str]:
+    yield "The largest packages, in bytes unzipped:"
+    for name, size in sizes.most_common(_SHOWN):
+        users = ", ".join(lock.required_by(name)) or "the layer itself"
+        yield f"  {size:>11}  {name} (required by {users})"
 
 
 def _savings(job: Job, entries: Sequence[FileEntry]) -> Iterable[str]:

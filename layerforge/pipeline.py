@@ -26,7 +26,7 @@ from layerforge.manifest import (
     manifest_path,
     summarise,
 )
-from layerforge.oversize import explain_size
+from layerforge.oversize import explain_size, refuse_hopeless
 from layerforge.pack import Pack
 from layerforge.plan import Job, present_lock
 from layerforge.records import remember_build
@@ -42,27 +42,22 @@ def lock_layer(
     *,
     upgrade: bool = False,
     freed: Collection[str] = (),
-    whole: bool = False,
 ) -> Lock:
     """Resolve a layer for its target, and write its lock.
 
     Pins of a present lock stay where they can, unless it is to ``upgrade``, or their
-    names are ``freed``. ``whole`` fetches the archives too.
+    names are ``freed``. No archive is fetched that can be weighed without.
     """
     ecosystem = ecosystem_of(job.target)
     present = read_lock(job.lock_file) if job.lock_file.exists() else None
     preferred = () if upgrade else _preferred(job, present, freed)
-    lock, packs = ecosystem.resolve(
-        job.spec, job.target, tools, preferred=preferred, whole=whole
-    )
+    lock, packs = ecosystem.resolve(job.spec, job.target, tools, preferred=preferred)
     lock = weighed(lock, packs, job.stripping, trim=job.trims)
     if job.spec.bytecode:
         before = present.interpreter if present else ""
         compiler = ecosystem.choose_compiler(job.target, before)
         lock = replace(lock, interpreter=compiler)
-    text = dump_lock(lock, job.target, job.lock_file.parent)
-    if not job.lock_file.exists() or job.lock_file.read_text(encoding="utf-8") != text:
-        replace_file(job.lock_file, text)
+    _write_lock(job, lock)
     return lock
 
 
@@ -73,13 +68,15 @@ def build_layer(job: Job, tools: Tools) -> BuildReport:
     still what they were. `records.last_build` tells whether it is worth doing.
     """
     ecosystem = ecosystem_of(job.target)
-    lock = present_lock(job)
-    if lock is None:
-        message = f"no lock yet: resolving {job} into {job.lock_file}"
-        tools.listen(Noted(message=message))
-        lock = lock_layer(job, tools, whole=True)
+    present = present_lock(job)
+    lock = present or _first_lock(job, tools)
+    refuse_hopeless(job, lock)
     packs = ecosystem.obtain(lock, job.spec, tools)
-    _compare_weights(job, lock, packs, tools)
+    lock = _weighed_anew(job, lock, packs)
+    if present is None:
+        _write_lock(job, lock)
+    elif lock != present:
+        _note_weights(job, tools)
     entries = ecosystem.lay_out(packs, job.target, tools)
     stripped = strip(entries, job.stripping)
     included = read_includes(job.spec.include, tools.store)
@@ -133,15 +130,30 @@ def _preferred(
     return tuple(pin for pin in pins if pin.name not in freed)
 
 
-def _compare_weights(job: Job, lock: Lock, packs: Sequence[Pack], tools: Tools) -> None:
+def _first_lock(job: Job, tools: Tools) -> Lock:
+    message = f"no lock yet: resolving {job} into {job.lock_file}"
+    tools.listen(Noted(message=message))
+    return lock_layer(job, tools)
+
+
+def _write_lock(job: Job, lock: Lock) -> None:
+    text = dump_lock(lock, job.target, job.lock_file.parent)
+    if not job.lock_file.exists() or job.lock_file.read_text(encoding="utf-8") != text:
+        replace_file(job.lock_file, text)
+
+
+def _weighed_anew(job: Job, lock: Lock, packs: Sequence[Pack]) -> Lock:
     by_name = {pack.name: pack for pack in packs}
-    actual = weighed(lock, by_name, job.stripping, trim=job.trims)
-    if actual != lock:
-        message = (
-            f"the sizes in {job.lock_file.name} are not those of this build: "
-            f"{job.lock_command} takes them"
-        )
-        tools.listen(Noted(message=message))
+    return weighed(lock, by_name, job.stripping, trim=job.trims)
+
+
+def _note_weights(job: Job, tools: Tools) -> None:
+    """Say that a lock's sizes are not a build's: a build never changes a lock."""
+    message = (
+        f"the sizes in {job.lock_file.name} are not those of this build: "
+        f"{job.lock_command} takes them"
+    )
+    tools.listen(Noted(message=message))
 
 
 def _refuse_oversize(job: Job, lock: Lock, tree: Tree) -> None:

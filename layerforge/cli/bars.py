@@ -32,6 +32,9 @@ class Bars:
             TransferSpeedColumn(),
             console=Console(stderr=True),
             transient=True,
+            # What is written to stdout is the result, and stays there.
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
         self._tasks: dict[str, TaskID] = {}
         self._progress.start()
@@ -46,6 +49,11 @@ class Bars:
                 self._progress.update(self._tasks[task], completed=done)
             case Finished(task=task) | Failed(task=task):
                 self._progress.remove_task(self._tasks.pop(task))
+
+    @property
+    def idle(self) -> bool:
+        """Say whether no download is under way."""
+        return not self._tasks
 
     def print(self, text: str) -> None:
         """Print a line above the bars."""

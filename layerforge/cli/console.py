@@ -191,6 +191,7 @@ class _Voice:
     def close(self) -> None:
         if self._bars:
             self._bars.close()
+            self._bars = None
 
     def _follow(self, event: Started | Progress | Finished | Failed) -> None:
         if self._console.quiet:
@@ -203,6 +204,8 @@ class _Voice:
 
                 self._bars = Bars()
             self._bars.show(event)
+            if self._bars.idle:
+                self.close()
             return
         match event:
             case Started(task=task, total=total):

@@ -34,9 +34,7 @@ def _stacked(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
 console_options = _stacked(
     click.option("--json", is_flag=True, help="Print one JSON document."),
     click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings."),
-    click.option(
-        "-v", "--verbose", is_flag=True, help="Say more: each download, a bug's place."
-    ),
+    click.option("-v", "--verbose", is_flag=True, help="Say more, and where a bug is."),
 )
 
 store_options = _stacked(
@@ -44,7 +42,7 @@ store_options = _stacked(
         "--cache-dir",
         type=_FOLDER,
         envvar="LAYERFORGE_CACHE_DIR",
-        help="Where archives are kept.  [env: LAYERFORGE_CACHE_DIR]",
+        help="Where archives are kept (LAYERFORGE_CACHE_DIR).",
     ),
 )
 
@@ -71,7 +69,7 @@ selection_options = _stacked(
     click.option(
         "--exclude-runtime-sdk",
         is_flag=True,
-        help="Leave out boto3 and all else that the runtime brings.",
+        help="Leave out boto3 and what else the runtime has.",
     ),
     click.option("--bytecode", is_flag=True, help="Compile modules, for quick starts."),
 )

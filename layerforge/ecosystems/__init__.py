@@ -47,12 +47,11 @@ class Ecosystem(Protocol):
         tools: Tools,
         *,
         preferred: Sequence[Pin],
-        whole: bool,
     ) -> tuple[Lock, Mapping[str, Pack]]:
         """Make a lock, and give what is known of each pin's archive, by name.
 
-        ``preferred`` pins stay where they can. ``whole`` has the archives fetched
-        and read; otherwise as little of them as tells what they need and weigh.
+        ``preferred`` pins stay where they can. Archives that aren't in the store are
+        not fetched, where less tells what they need and weigh.
         """
 
     def check(self, lock: Lock, spec: LayerSpec) -> None:

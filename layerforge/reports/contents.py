@@ -18,7 +18,7 @@ from layerforge.tree import FileEntry
 
 _NAME_WIDTH: Final = 34
 _VERSION_WIDTH: Final = 16
-_PATH_WIDTH: Final = 64
+_PATH_WIDTH: Final = 62
 _LARGEST: Final = 10
 _MACHINES: Final = {arch.elf_machine: str(arch) for arch in Arch}
 # Where Lambda's runtimes look for packages:

@@ -56,7 +56,7 @@ def _bytecode(report: BuildReport) -> list[str]:
 def _left_out(report: BuildReport) -> list[str]:
     rows = [
         (removal.rule, counted(removal.files, "file"), bytes_of(removal.size))
-        for removal in report.removals
+        for removal in sorted(report.removals, key=lambda row: (-row.size, row.rule))
     ]
     if report.trimmed:
         rows.append(("tails of libraries", "", bytes_of(report.trimmed)))

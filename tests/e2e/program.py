@@ -46,14 +46,16 @@ class Program:
         """Run a command to its end; that it did not break down is always expected."""
         return finish(self.start(*words))
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(
+        self, *words: str, stderr: int = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "layerforge", *words, *self._index_options(words)],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             start_new_session=True,
             preexec_fn=self.before,  # noqa: PLW1509 - no test starts threads of locks

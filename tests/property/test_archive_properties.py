@@ -7,13 +7,16 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layerforge.archive import write_archive
 from layerforge.tree import FileEntry, Tree, unite
 from layerforge.zips import index_zip
 from tests.entries import make_entry
+
+# How long a disk takes is no property of an archive.
+on_disk = settings(deadline=None, max_examples=50)
 
 LETTERS = st.characters(
     codec="utf-8", exclude_categories=["Cc"], exclude_characters="/\\:"
@@ -57,6 +60,7 @@ def written(tree: Tree, folder: Path) -> bytes:
     return write_archive(tree, folder / "a.zip").path.read_bytes()
 
 
+@on_disk
 @given(files())
 def test_zipfile_reads_what_was_written(
     folder: Path, files: dict[str, tuple[bytes, bool, int]]
@@ -74,6 +78,7 @@ def test_zipfile_reads_what_was_written(
     }
 
 
+@on_disk
 @given(files())
 def test_what_is_written_passes_the_strict_reader(
     folder: Path, files: dict[str, tuple[bytes, bool, int]]
@@ -86,6 +91,7 @@ def test_what_is_written_passes_the_strict_reader(
     assert read.digest == tree.digest
 
 
+@on_disk
 @given(files(), st.randoms(use_true_random=False))
 def test_bytes_are_the_same_whatever_order_entries_come_in(
     folder: Path, files: dict[str, tuple[bytes, bool, int]], chance: Random

@@ -3,11 +3,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from layerforge.errors import BuildError
 from layerforge.tree import Content, FileEntry, Tree, unite
+
+# A busy machine is no property of a tree.
+unhurried = settings(deadline=None)
 
 NAMES = st.lists(st.sampled_from(["a", "b", "c", "ä"]), min_size=1, max_size=3)
 ORIGINS = st.sampled_from(["one", "two", "three"])
@@ -41,6 +44,7 @@ def united(entries: list[FileEntry]) -> Tree:
         raise
 
 
+@unhurried
 @given(st.data())
 def test_a_tree_is_the_same_whatever_order_entries_come_in(data: st.DataObject) -> None:
     entries = data.draw(ENTRIES)
@@ -51,6 +55,7 @@ def test_a_tree_is_the_same_whatever_order_entries_come_in(data: st.DataObject) 
     assert unite(shuffled) == tree
 
 
+@unhurried
 @given(st.data())
 def test_a_collision_is_the_same_whatever_order_entries_come_in(
     data: st.DataObject,
@@ -67,6 +72,7 @@ def test_a_collision_is_the_same_whatever_order_entries_come_in(
     assert again.value.message == caught.value.message
 
 
+@unhurried
 @given(ENTRIES)
 def test_uniting_a_tree_gives_that_tree(entries: list[FileEntry]) -> None:
     tree = united(entries)
@@ -74,6 +80,7 @@ def test_uniting_a_tree_gives_that_tree(entries: list[FileEntry]) -> None:
     assert unite(tree) == tree
 
 
+@unhurried
 @given(ENTRIES)
 def test_a_tree_has_each_path_once_and_in_order(entries: list[FileEntry]) -> None:
     tree = united(entries)
@@ -81,6 +88,7 @@ def test_a_tree_has_each_path_once_and_in_order(entries: list[FileEntry]) -> Non
     assert [entry.path for entry in tree] == sorted({entry.path for entry in entries})
 
 
+@unhurried
 @given(ENTRIES)
 def test_no_path_is_both_a_file_and_a_folder(entries: list[FileEntry]) -> None:
     files = {entry.path for entry in united(entries)}
@@ -88,6 +96,7 @@ def test_no_path_is_both_a_file_and_a_folder(entries: list[FileEntry]) -> None:
     assert not any(other.startswith(f"{path}/") for path in files for other in files)
 
 
+@unhurried
 @given(ENTRIES, st.data())
 def test_what_is_chosen_is_what_is_there(
     entries: list[FileEntry], data: st.DataObject

@@ -19,7 +19,12 @@ from layerforge import archive
 from layerforge.archive import LayerArchive, write_archive
 from layerforge.errors import BuildError
 from layerforge.tree import FileEntry, Tree, unite
-from layerforge.zipformat import DIRECTORY_HEADER, END, LOCAL_HEADER
+from layerforge.zipformat import (
+    DIRECTORY_HEADER,
+    END,
+    LOCAL_HEADER,
+    ZIP64_END_SIGNATURE,
+)
 from tests.entries import make_content, make_entry
 
 NOISE = hashlib.shake_256(b"noise").digest(3 << 20)
@@ -157,35 +162,40 @@ def test_a_tree_of_nothing_is_an_archive_of_nothing(tmp_path: Path) -> None:
     assert zipfile.ZipFile(written.path).namelist() == []
 
 
-@pytest.mark.parametrize(("count", "zip64"), [(65_534, False), (65_535, True)])
-def test_zip64_begins_where_the_format_demands_it(
-    tmp_path: Path, count: int, *, zip64: bool
-) -> None:
-    content = make_content(tmp_path, b"x", level=0)
+def crowd(count: int, folder: Path) -> Path:
+    """Write an archive of many entries that share a content."""
+    content = make_content(folder, b"x", level=0)
     entries = tuple(
         FileEntry(path=f"python/{number:05}", origin="demo", content=content)
         for number in range(count)
     )
-
-    written = write_archive(Tree(entries), tmp_path / "a.zip")
-
-    tail = written.path.read_bytes()[-200:]
-    assert (b"PK\x06\x06" in tail[: -END.size]) is zip64
-    with zipfile.ZipFile(written.path) as opened:
-        assert len(opened.namelist()) == count
-        assert opened.read("python/65533") == b"x"
+    return write_archive(Tree(entries), folder / "crowd.zip").path
 
 
-def test_unzip_reads_a_zip64_archive(tmp_path: Path) -> None:
-    content = make_content(tmp_path, b"x", level=0)
-    entries = tuple(
-        FileEntry(path=f"{number:05}", origin="demo", content=content)
-        for number in range(65_536)
-    )
-    written = write_archive(Tree(entries), tmp_path / "a.zip")
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give an archive of as many entries as make it zip64."""
+    return crowd(65_535, tmp_path_factory.mktemp("crowded"))
 
+
+def test_zip64_begins_where_the_format_demands_it(
+    crowded: Path, tmp_path: Path
+) -> None:
+    one_less = crowd(65_534, tmp_path)
+
+    assert ZIP64_END_SIGNATURE in crowded.read_bytes()[-200:]
+    assert ZIP64_END_SIGNATURE not in one_less.read_bytes()[-200:]
+
+
+def test_zipfile_reads_a_zip64_archive(crowded: Path) -> None:
+    with zipfile.ZipFile(crowded) as opened:
+        assert len(opened.namelist()) == 65_535
+        assert opened.read("python/65534") == b"x"
+
+
+def test_unzip_reads_a_zip64_archive(crowded: Path) -> None:
     result = subprocess.run(
-        ["unzip", "-tq", written.path], capture_output=True, text=True, check=False
+        ["unzip", "-tq", crowded], capture_output=True, text=True, check=False
     )
 
     assert (result.returncode, result.stderr) == (0, "")

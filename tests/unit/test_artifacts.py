@@ -135,7 +135,7 @@ class TestLearn:
     def test_reads_only_parts(
         self, pins: list[Pin], client: Client, tools: Tools, index: Index
     ) -> None:
-        packs = learn_packs(pins, client, tools, whole=False)
+        packs = learn_packs(pins, client, tools)
 
         assert all(pack.predicted for pack in packs.values())
         assert {pack.requires for pack in packs.values()} == {("other",)}
@@ -145,30 +145,25 @@ class TestLearn:
     def test_asks_once(
         self, pins: list[Pin], client: Client, tools: Tools, index: Index
     ) -> None:
-        first = learn_packs(pins, client, tools, whole=False)
+        first = learn_packs(pins, client, tools)
         index.requests.clear()
 
-        assert learn_packs(pins, client, tools, whole=False) == first
+        again = learn_packs(pins, client, tools)
+
+        assert {name: pack.size for name, pack in again.items()} == {
+            name: pack.size for name, pack in first.items()
+        }
         assert index.requests == []
 
     def test_prefers_what_is_known_for_sure(
         self, pins: list[Pin], client: Client, tools: Tools
     ) -> None:
-        learn_packs(pins, client, tools, whole=False)
+        learn_packs(pins, client, tools)
         fetch_packs(pins[:1], client, tools)
 
-        packs = learn_packs(pins, client, tools, whole=False)
+        packs = learn_packs(pins, client, tools)
 
         assert [packs[name].predicted for name in ("one", "two")] == [False, True]
-
-    def test_fetches_where_it_is_told_to(
-        self, pins: list[Pin], client: Client, tools: Tools
-    ) -> None:
-        learn_packs(pins, client, tools, whole=False)
-
-        packs = learn_packs(pins, client, tools, whole=True)
-
-        assert not any(pack.predicted for pack in packs.values())
 
     def test_fetches_where_the_server_gives_no_parts_and_says_so(
         self,
@@ -180,7 +175,7 @@ class TestLearn:
     ) -> None:
         index.ranges = False
 
-        packs = learn_packs(pins, client, tools, whole=False)
+        packs = learn_packs(pins, client, tools)
 
         assert sorted(packs) == ["one", "two"]
         assert not any(pack.predicted for pack in packs.values())
@@ -194,7 +189,7 @@ class TestLearn:
     ) -> None:
         local = [pin(path, path.as_uri()) for path in sorted(index.folder.iterdir())]
 
-        packs = learn_packs(local, client, tools, whole=False)
+        packs = learn_packs(local, client, tools)
 
         assert sorted(packs) == ["one", "two"]
         assert notes(heard) == []
@@ -206,7 +201,7 @@ class TestLearn:
         (index.folder / pins[0].filename).unlink()
 
         with pytest.raises(FetchError) as caught:
-            learn_packs(pins, client, tools, whole=False)
+            learn_packs(pins, client, tools)
 
         assert caught.value.message == (
             f"{pins[0].url}: {index.host} answered 404 Not Found"

@@ -105,7 +105,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         isolate(patch, place.folder)
         make_wheels(place.wheels)
         place.ask("demo")
-        lock_layer(place.job(), place.tools, whole=True)
+        lock_layer(place.job(), place.tools)
     return place.folder
 
 

@@ -50,10 +50,10 @@ def test_paths_are_shown_from_where_the_user_stands(
     monkeypatch.chdir(tmp_path)
 
     shown = with_shown_paths(
-        f"{tmp_path}/a.toml and '{tmp_path}/b' but file://{tmp_path}/c and {tmp_path}x/d"
+        f"{tmp_path}/a.toml, '{tmp_path}/b', file://{tmp_path}/c, {tmp_path}x/d"
     )
 
-    assert shown == f"a.toml and 'b' but file://{tmp_path}/c and {tmp_path}x/d"
+    assert shown == f"a.toml, 'b', file://{tmp_path}/c, {tmp_path}x/d"
 
 
 def test_below_the_root_paths_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,11 +42,10 @@ class _Python:
         tools: Tools,
         *,
         preferred: Sequence[Pin],
-        whole: bool,
     ) -> tuple[Lock, Mapping[str, Pack]]:
         from layerforge.ecosystems.python.locking import make_lock  # noqa: PLC0415 - as above
 
-        return make_lock(spec, target, tools, preferred=preferred, whole=whole)
+        return make_lock(spec, target, tools, preferred=preferred)
 
     def check(self, lock: Lock, spec: LayerSpec) -> None:
         versions = {pin.name: pin.version for pin in lock.pins}

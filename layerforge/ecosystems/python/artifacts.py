@@ -70,17 +70,13 @@ def fetch_packs(pins: Sequence[Pin], client: Client, tools: Tools) -> dict[str, 
 
 
 def learn_packs(
-    pins: Sequence[Pin], client: Client, tools: Tools, *, whole: bool
+    pins: Sequence[Pin], client: Client, tools: Tools
 ) -> Mapping[str, Pack]:
     """Give every pin's pack, by name.
 
-    Where the store hasn't got a wheel, it is fetched, if it is to be had ``whole``;
-    otherwise only its directory and metadata are read.
+    Where the store hasn't got a wheel, only its directory and metadata are read.
     """
     packs = present_packs(pins, tools)
-    if whole:
-        missing = [pin for pin in pins if pin.name not in packs]
-        return packs | fetch_packs(missing, client, tools)
     for pin in pins:
         predicted = load_pack(tools.store, pin.sha256, predicted=True)
         if predicted:

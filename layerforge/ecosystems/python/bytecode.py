@@ -51,9 +51,7 @@ def add_bytecode(
     sources = [entry for entry in entries if _is_module(entry)]
     compiled = dict(_compiled(sources, interpreter, store))
     added: list[FileEntry] = []
-    for entry in sorted(
-        sources, key=lambda entry: (entry.path.count("/"), -entry.size)
-    ):
+    for entry in sorted(sources, key=_urgency):
         content = compiled.get(entry.path)
         if content is None or content.size > room:
             continue

@@ -29,7 +29,6 @@ def make_lock(
     tools: Tools,
     *,
     preferred: Sequence[Pin],
-    whole: bool,
 ) -> tuple[Lock, Mapping[str, Pack]]:
     """Resolve a layer for a target, and give what is known of each pin's wheel."""
     asked = export_requirements(spec.requirements)
@@ -52,7 +51,7 @@ def make_lock(
         else:
             pins = resolver.from_pylock(document, folder)
             wanted = tuple(Requirement(f"{p.name}=={p.version}") for p in pins)
-        packs = learn_packs(pins, client, tools, whole=whole)
+        packs = learn_packs(pins, client, tools)
     resolution = resolver.audited(pins, packs, wanted)
     lock = Lock(
         layer=spec.name,

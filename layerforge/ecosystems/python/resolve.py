@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -132,7 +133,11 @@ class Resolver:
             lock = Pylock.from_dict(document)
         except PylockValidationError as error:
             raise LockError(f"{self.target}: not a pylock file: {error}") from error
-        markers = cast("dict[str, str]", environment(self.target))
+        markers: dict[str, str | AbstractSet[str]] = {
+            **cast("dict[str, str]", environment(self.target)),
+            "extras": frozenset(),
+            "dependency_groups": frozenset(lock.default_groups or ()),
+        }
         pins: list[Pin] = []
         wheelless: list[Package] = []
         for package in lock.packages:

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,7 +76,7 @@ class Uv:
             if preferred:
                 # What stands in the output file is what uv would rather not change.
                 output.write_text(dump_preferences(preferred), encoding="utf-8")
-            self._run(arguments, str(target))
+            self._run(arguments, partial(_explain, str(target)))
             return tomllib.loads(output.read_text(encoding="utf-8"))
 
     def export(
@@ -93,10 +94,12 @@ class Uv:
                 arguments += ["--extra", extra]
             for group in groups:
                 arguments += ["--group", group]
-            self._run(arguments, str(lock))
+            self._run(arguments, partial(_not_exported, lock))
             return tomllib.loads(output.read_text(encoding="utf-8"))
 
-    def _run(self, arguments: Sequence[str], subject: str) -> None:
+    def _run(
+        self, arguments: Sequence[str], explain: Callable[[str], LockError]
+    ) -> None:
         import uv  # noqa: PLC0415 - a build from a lock has no use for it
 
         environment = os.environ | {
@@ -118,7 +121,7 @@ class Uv:
             stdin=subprocess.DEVNULL,
         )
         if answer.returncode:
-            raise _explain(hide_credentials(answer.stderr), subject)
+            raise explain(hide_credentials(answer.stderr))
 
 
 def dump_preferences(pins: Sequence[Pin]) -> str:
@@ -153,7 +156,19 @@ _SHORTER: Final = (
 )
 
 
-def _explain(stderr: str, subject: str) -> LockError:
+def _not_exported(lock: Path, stderr: str) -> LockError:
+    return LockError(
+        f"{lock}: uv could not export it:\n  {_told(stderr)}",
+        remedy="See that this works in its folder: uv export --frozen",
+    )
+
+
+def _told(stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    return "\n  ".join([line.removeprefix("error: ") for line in lines][-6:])
+
+
+def _explain(subject: str, stderr: str) -> LockError:
     """Put uv's explanation, without its ceremony, into an error."""
     cause = _CAUSE.search(stderr)
     if "No solution found" in stderr and cause:
@@ -161,9 +176,7 @@ def _explain(stderr: str, subject: str) -> LockError:
         for long, short in _SHORTER:
             reason = re.sub(long, short, reason)
         return Unresolved(f"{subject}: {reason}", tuple(_WHEELLESS.findall(stderr)))
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    told = [line.removeprefix("error: ") for line in lines][-6:]
     return LockError(
-        f"{subject}: uv could not resolve:\n  " + "\n  ".join(told),
+        f"{subject}: uv could not resolve:\n  {_told(stderr)}",
         remedy="See that the index can be reached: --index-url, proxy, CA bundle.",
     )

@@ -1,0 +1,104 @@
+"""Laws of lock files: nothing is lost in them, and all of them follow PEP 751."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.pylock import Pylock
+
+from layerforge.lock import Lock, Pin, Weight, dump_lock, read_lock, sorted_pins
+from layerforge.target import Arch, Target, load_runtimes
+
+RUNTIMES = [runtime for runtime in load_runtimes().values() if runtime.full_version]
+FOLDER = Path("/nowhere/at/all")
+
+names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
+versions = st.from_regex(
+    r"(0|[1-9][0-9]?)(\.(0|[1-9][0-9]?)){0,2}(\.post[1-9])?", fullmatch=True
+)
+digests = st.from_regex(r"[0-9a-f]{64}", fullmatch=True)
+sizes = st.integers(min_value=0, max_value=2**40)
+targets = st.builds(
+    Target, runtime=st.sampled_from(RUNTIMES), arch=st.sampled_from(Arch)
+)
+weights = st.builds(Weight, unzipped=sizes, kept=sizes, predicted=st.booleans())
+
+
+@st.composite
+def pins(draw: st.DrawFn) -> tuple[Pin, ...]:
+    chosen = draw(st.lists(names, unique=True, max_size=6))
+    return tuple(draw(pin(name, chosen)) for name in chosen)
+
+
+@st.composite
+def pin(draw: st.DrawFn, name: str, others: list[str]) -> Pin:
+    version = draw(versions)
+    filename = f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+    place = draw(st.sampled_from(["https://example.org/a%20b", "file:///elsewhere"]))
+    return Pin(
+        name=name,
+        version=version,
+        filename=filename,
+        url=f"{place}/{filename}",
+        sha256=draw(digests),
+        size=draw(sizes),
+        dependencies=tuple(sorted(draw(st.sets(st.sampled_from(others))))),
+        weight=draw(st.none() | weights),
+    )
+
+
+@st.composite
+def locks(draw: st.DrawFn) -> tuple[Lock, Target]:
+    target = draw(targets)
+    every = draw(pins())
+    lock = Lock(
+        layer=draw(names),
+        target=str(target),
+        inputs=draw(digests),
+        roots=tuple(sorted(draw(st.sets(names, max_size=3)))),
+        pins=sorted_pins(every),
+        provided=draw(st.sampled_from([(), target.runtime.sdk])),
+        stripping=draw(st.just("") | digests),
+        interpreter=draw(st.sampled_from(["", "3.12.12"])),
+    )
+    return lock, target
+
+
+@given(drawn=locks())
+def test_what_is_written_is_read(drawn: tuple[Lock, Target]) -> None:
+    lock, target = drawn
+
+    with TemporaryDirectory() as name:
+        file = Path(name) / "pylock.toml"
+        file.write_text(dump_lock(lock, target, FOLDER), encoding="utf-8")
+
+        assert read_lock(file) == lock
+
+
+@given(drawn=locks(), data=st.data())
+def test_the_order_of_pins_does_not_show(
+    drawn: tuple[Lock, Target], data: st.DataObject
+) -> None:
+    lock, target = drawn
+    shuffled = tuple(data.draw(st.permutations(lock.pins)))
+
+    text = dump_lock(replace(lock, pins=shuffled), target, FOLDER)
+
+    assert text == dump_lock(lock, target, FOLDER)
+
+
+@given(drawn=locks())
+def test_every_lock_follows_the_standard(drawn: tuple[Lock, Target]) -> None:
+    lock, target = drawn
+
+    pylock = Pylock.from_dict(tomllib.loads(dump_lock(lock, target, FOLDER)))
+
+    pylock.validate()
+    assert [package.name for package in pylock.packages] == [
+        pin.name for pin in lock.pins
+    ]

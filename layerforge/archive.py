@@ -97,7 +97,9 @@ def write_archive(tree: Tree, path: Path) -> LayerArchive:
 
 
 def _cannot_write(path: Path, error: OSError) -> BuildError:
-    where = f" ({error.filename})" if error.filename else ""
+    # Of the file that is written beside it nobody has heard.
+    other = error.filename and Path(error.filename).parent != path.parent
+    where = f" ({error.filename})" if other else ""
     return BuildError(
         f"cannot write {path}: {error.strerror}{where}",
         remedy="What was there before is untouched.",

@@ -73,20 +73,31 @@ def _savings(job: Job, entries: Sequence[FileEntry]) -> Iterable[str]:
     doubled = sum(entry.size for entry in entries if entry.origin in brought)
     if doubled:
         yield f"  {doubled:>11}  exclude-runtime-sdk = true (the runtime has it)"
-    for pattern, size in _exclusions(entries)[:_SHOWN]:
+    for pattern, size in _exclusions(slim.root, entries)[:_SHOWN]:
         yield f'  {size:>11}  exclude = ["{pattern}"], if your code never uses it'
 
 
-def _exclusions(entries: Sequence[FileEntry]) -> list[tuple[str, int]]:
+def _exclusions(root: str, entries: Sequence[FileEntry]) -> list[tuple[str, int]]:
     """Give the largest files and folders that a user may know not to need.
 
-    Not what is named as private: packages need their own insides.
+    Not what is named as private: packages need their own insides. A folder that is
+    all one file's is told once, as the folder.
     """
-    sizes = Counter[str]()
+    folders, files = Counter[str](), dict[str, tuple[str, int]]()
     for entry in entries:
-        _, *parts = entry.path.split("/")
-        if len(parts) < _FOLDER_DEPTH or any(part[0] in "_." for part in parts):
+        path = entry.path.removeprefix(root)
+        parts = path.split("/")
+        if path == entry.path or len(parts) < _FOLDER_DEPTH:
             continue
-        for depth in {_FOLDER_DEPTH, len(parts)}:  # the folder, and the file itself
-            sizes["/".join(parts[:depth])] += entry.size
-    return [(pattern, size) for pattern, size in sizes.most_common() if size >= _MIB]
+        if not any(part[0] in "_." for part in parts):
+            folder = "/".join(parts[:_FOLDER_DEPTH])
+            folders[folder] += entry.size
+            files[path] = (folder, entry.size)
+    found = [*folders.items()]
+    found += [
+        (file, size) for file, (in_, size) in files.items() if size < folders[in_]
+    ]
+    return sorted(
+        ((pattern, size) for pattern, size in found if size >= _MIB),
+        key=lambda pair: -pair[1],
+    )

@@ -223,7 +223,7 @@ class Store:
     def _parts(self) -> list[Path]:
         if not self.root.is_dir():
             return []
-        names = ("artifacts", "indexes", "derived", "partial", "records")
+        names = ("artifacts", "indexes", "derived", "partial", "records", "uv")
         return [self.root / name for name in names if (self.root / name).is_dir()]
 
     def _path(self, kind: str, key: str) -> Path:

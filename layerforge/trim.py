@@ -61,16 +61,16 @@ def _worth_trimming(entry: FileEntry, paths: set[str]) -> bool:
 
 
 def _contents(entries: Sequence[FileEntry], store: Store) -> Iterator[Content]:
-    missing = [
-        entry
+    missing = {
+        entry.content.sha256: entry
         for entry in entries
         if entry.content and not store.derived(entry.content.sha256, _TRANSFORM)
-    ]
-    # The largest first, so that no core is left with one of them at the end.
-    missing.sort(key=lambda entry: -entry.size)
+    }
     if missing:
+        # The largest first, so that no core is left with one of them at the end.
+        ordered = sorted(missing.values(), key=lambda entry: -entry.size)
         with ThreadPoolExecutor(_WORKERS) as pool:
-            for _ in pool.map(lambda entry: _cut(entry, store), missing):
+            for _ in pool.map(lambda entry: _cut(entry, store), ordered):
                 pass
     for entry in entries:
         yield _cut(entry, store)

@@ -12,7 +12,7 @@ from typing import Final
 
 from layerforge.limits import DIRECT_UPLOAD_LIMIT, UNZIPPED_LIMIT, ZIP64_ENTRIES
 from layerforge.target import Target, host_libraries
-from layerforge.tree import Tree
+from layerforge.tree import FileEntry, Tree
 
 
 class Severity(StrEnum):
@@ -107,9 +107,8 @@ _FAMILIES: Final[dict[str, Callable[[Target], tuple[int, ...]]]] = {
 
 def _check_versions(tree: Tree, target: Target) -> Iterator[Finding]:
     for entry in tree:
-        if not entry.elf or entry.elf.machine != target.arch.elf_machine:
-            continue
-        for needed in entry.elf.versions:
+        versions = entry.elf.versions if entry.elf and _loads(entry, target) else ()
+        for needed in versions:
             family, _, version = needed.rpartition("_")
             if family not in _FAMILIES or not version.replace(".", "").isdigit():
                 continue
@@ -136,12 +135,13 @@ def _brings_family(tree: Tree, family: str) -> bool:
 
 def _check_libraries(tree: Tree, target: Target) -> Iterator[Finding]:
     # A library is found by the name of its file, or by its own once it is loaded.
-    files = {entry.path.rpartition("/")[2] for entry in tree}
-    known = host_libraries(target) | files | {e.elf.soname for e in tree if e.elf}
-    for entry in tree:
-        if not entry.elf or entry.elf.machine != target.arch.elf_machine:
-            continue
-        missing = [name for name in entry.elf.needed if name not in known]
+    # A link is taken at its word: what it points at has its own entry.
+    loadable = [entry for entry in tree if _loads(entry, target) or entry.link]
+    files = {entry.path.rpartition("/")[2] for entry in loadable}
+    known = host_libraries(target) | files | {e.elf.soname for e in loadable if e.elf}
+    for entry in loadable:
+        needed = entry.elf.needed if entry.elf else ()
+        missing = [name for name in needed if name not in known]
         if missing:
             yield Finding(
                 check="library",
@@ -152,6 +152,10 @@ def _check_libraries(tree: Tree, target: Target) -> Iterator[Finding]:
                 remedy="Add a package that brings it, or put it into the layer's lib/ "
                 "with include.",
             )
+
+
+def _loads(entry: FileEntry, target: Target) -> bool:
+    return entry.elf is not None and entry.elf.machine == target.arch.elf_machine
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -141,9 +141,10 @@ def error_document(error: LayerforgeError) -> dict[str, Any]:
 def _usage_error(error: click.ClickException) -> ConfigError:
     message = error.format_message()
     context = error.ctx if isinstance(error, click.UsageError) else None
+    command = context.command_path if context else "layerforge"
     return ConfigError(
         f"{message[:1].lower()}{message[1:].removesuffix('.')}",
-        remedy=f"{context.command_path} --help" if context else "",
+        remedy=f"{command} --help",
     )
 
 

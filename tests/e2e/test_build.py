@@ -43,8 +43,8 @@ def test_shows_the_packages_as_a_table_on_stderr(web: Program) -> None:
         "  helper   1.1         60  41.4%\n"
         "  left out\n"
         "    dist-info  4 files  746\n"
-        "    tests      1 file     2\n"
-        "  bytecode none; it would add about 33 bytes (bytecode = true)\n"
+        "    tests       1 file    2\n"
+        "  bytecode none; it would add about 34 bytes (bytecode = true)\n"
         "  unzipped 145 bytes (0.0 MiB), 0.0% of Lambda's limit\n"
         f"  zipped   {zipped} bytes (0.0 MiB), 4 files\n"
     )

@@ -17,11 +17,21 @@ from layerforge.target import Arch, Target, load_runtimes
 RUNTIMES = [runtime for runtime in load_runtimes().values() if runtime.full_version]
 FOLDER = Path("/nowhere/at/all")
 
-names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
-versions = st.from_regex(
-    r"(0|[1-9][0-9]?)(\.(0|[1-9][0-9]?)){0,2}(\.post[1-9])?", fullmatch=True
+LETTERS = "abcz019"
+
+names = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(LETTERS),
+    st.text(LETTERS + "-", max_size=6).filter(lambda text: "--" not in text),
+    st.sampled_from(LETTERS),
 )
-digests = st.from_regex(r"[0-9a-f]{64}", fullmatch=True)
+versions = st.builds(
+    "{}.{}{}".format,
+    st.integers(0, 99),
+    st.integers(0, 99),
+    st.sampled_from(["", ".1", "rc1", ".post2"]),
+)
+digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
 sizes = st.integers(min_value=0, max_value=2**40)
 targets = st.builds(
     Target, runtime=st.sampled_from(RUNTIMES), arch=st.sampled_from(Arch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from packaging.requirements import Requirement
@@ -24,7 +24,7 @@ FULL = AL2023.runtime.full_version
 
 
 def audited(
-    packages: dict[str, Sequence[str]],
+    packages: Mapping[str, Sequence[str]],
     *roots: str,
     target: Target = AL2023,
     provided: Sequence[str] = (),

@@ -88,7 +88,11 @@ class TestUv:
             ((), (), ["base", "common"]),
             (("fast",), (), ["base", "common", "speedy"]),
             ((), ("prod",), ["base", "common", "server"]),
-            (("fast",), ("prod", "dev"), ["base", "common", "server", "speedy", "tester"]),
+            (
+                ("fast",),
+                ("prod", "dev"),
+                ["base", "common", "server", "speedy", "tester"],
+            ),
         ],
     )
     def test_gives_what_is_chosen_and_not_the_project(
@@ -216,32 +220,32 @@ class TestExporters:
         return install
 
     @pytest.mark.parametrize(
-        ("name", "program", "extras", "groups", "arguments"),
+        ("name", "extras", "groups", "command"),
         [
             (
                 "poetry.lock",
-                "poetry",
                 (),
                 (),
-                ["export", "--format", "requirements.txt"],
+                ["poetry", "export", "--format", "requirements.txt"],
             ),
             (
                 "poetry.lock",
-                "poetry",
                 ("fast", "safe"),
                 ("prod",),
                 [
-                    *("export", "--format", "requirements.txt", "--extras", "fast"),
-                    *("--extras", "safe", "--with", "prod"),
+                    *("poetry", "export", "--format", "requirements.txt"),
+                    *("--extras", "fast", "--extras", "safe", "--with", "prod"),
                 ],
             ),
-            ("Pipfile.lock", "pipenv", (), (), ["requirements", "--hash"]),
+            ("Pipfile.lock", (), (), ["pipenv", "requirements", "--hash"]),
             (
                 "Pipfile.lock",
-                "pipenv",
                 (),
                 ("prod", "dev"),
-                ["requirements", "--hash", "--categories", "packages,prod,dev"],
+                [
+                    *("pipenv", "requirements", "--hash"),
+                    *("--categories", "packages,prod,dev"),
+                ],
             ),
         ],
     )
@@ -249,18 +253,18 @@ class TestExporters:
         self,
         tmp_path: Path,
         stand_in: Callable[[str, str], Path],
+        *,
         name: str,
-        program: str,
         extras: tuple[str, ...],
         groups: tuple[str, ...],
-        arguments: list[str],
+        command: list[str],
     ) -> None:
-        told = stand_in(program, "echo demo==1.0")
+        told = stand_in(command[0], "echo demo==1.0")
         asked = Requirements(file=tmp_path / name, extras=extras, groups=groups)
 
         export_requirements(asked)
 
-        assert told.read_text().splitlines() == [str(tmp_path), *arguments]
+        assert told.read_text().splitlines() == [str(tmp_path), *command[1:]]
 
     def test_give_requirements_hashes_markers_and_indexes(
         self, tmp_path: Path, stand_in: Callable[[str, str], Path]

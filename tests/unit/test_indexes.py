@@ -188,7 +188,10 @@ class TestAddresses:
     def test_are_the_main_index_then_the_others_without_names(self) -> None:
         settings = IndexSettings(
             index_url="https://one.example/?a=b",
-            extra_index_urls=("corp=https://two.example", "https://x.example/?q=http://"),
+            extra_index_urls=(
+                "corp=https://two.example",
+                "https://x.example/?q=http://",
+            ),
         )
 
         assert settings.addresses == (

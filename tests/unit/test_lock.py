@@ -192,7 +192,7 @@ class TestStandard:
     def test_pylock_selects_nothing_elsewhere(self, file: Path, target: Target) -> None:
         lock = Pylock.from_dict(written(LOCK, file))
 
-        with pytest.raises(PylockSelectError, match="in provided environment|does not"):
+        with pytest.raises(PylockSelectError, match="not satisf"):
             list(lock.select(environment=environment(target), tags=wheel_tags(target)))
 
 

@@ -12,7 +12,9 @@ from layerforge.ecosystems.python.namespace import same_or_namespace
 from layerforge.tree import STORED, Content, FileEntry
 
 PKGUTIL = b"__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
-IMPORTED = b"from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)"
+IMPORTED = (
+    b"from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)"
+)
 RESOURCES = b"__import__('pkg_resources').declare_namespace(__name__)\n"
 EITHER = (
     b"try:\n    __import__('pkg_resources').declare_namespace(__name__)\n"
@@ -44,8 +46,7 @@ def entry(
     return FileEntry(path=path, origin=origin, content=content)
 
 
-@pytest.mark.parametrize("one", [PKGUTIL, IMPORTED, RESOURCES, EITHER, ANNOTATED]
-)
+@pytest.mark.parametrize("one", [PKGUTIL, IMPORTED, RESOURCES, EITHER, ANNOTATED])
 @pytest.mark.parametrize("other", [PKGUTIL, b"# a licence\n" + EITHER])
 def test_declarations_of_a_namespace_are_one(
     tmp_path: Path, one: bytes, other: bytes

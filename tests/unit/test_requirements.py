@@ -142,9 +142,7 @@ class TestIncludes:
 
         error = refused(file, "-r other.txt\n")
 
-        assert error.message == (
-            f"{file} includes itself: {file} → {other} → {file}"
-        )
+        assert error.message == (f"{file} includes itself: {file} → {other} → {file}")
 
     def test_that_go_in_circles_by_another_path_are_refused(
         self, file: Path, tmp_path: Path
@@ -251,9 +249,7 @@ class TestRefusals:
             ),
         ],
     )
-    def test_of_sources_say_what_to_do(
-        self, file: Path, line: str, shown: str
-    ) -> None:
+    def test_of_sources_say_what_to_do(self, file: Path, line: str, shown: str) -> None:
         error = refused(file, f"{line}\n")
 
         assert error.message.replace(" @ ", "@ ") == (
@@ -412,7 +408,10 @@ class TestProject:
         with pytest.raises(ConfigError) as caught:
             read_requirements(Requirements(file=pyproject, groups=("dev",)))
 
-        assert caught.value.message == f"{pyproject} has no group 'dev'; it has: base, prod"
+        assert (
+            caught.value.message
+            == f"{pyproject} has no group 'dev'; it has: base, prod"
+        )
 
     def test_refuses_groups_that_include_themselves(self, tmp_path: Path) -> None:
         file = tmp_path / "pyproject.toml"

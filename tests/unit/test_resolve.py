@@ -319,7 +319,8 @@ class TestNoWheel:
         error = refused(resolver, "demo")
 
         assert error.message == (
-            "demo has no wheel that loads on python3.12-x86_64: demo==1.0 has no usable "
+            "demo has no wheel that loads on python3.12-x86_64: demo==1.0 has no "
+            "usable "
             "wheels and only demo==1.0 is available, so demo cannot be used; the "
             "requirements ask for demo.\n"
             f"{wanted(AL2023)}\n"
@@ -397,7 +398,8 @@ class TestConflicts:
         error = refused(resolver, "demo")
 
         assert error.message == (
-            "python3.12-x86_64: only base==1.0 is available and demo depends on base>=2, "
+            "python3.12-x86_64: only base==1.0 is available and demo depends on "
+            "base>=2, "
             "so demo cannot be used; the requirements ask for demo."
         )
         assert error.remedy == (

@@ -174,8 +174,11 @@ class TestMistakes:
         [
             (
                 'runtimes = ["pyhton3.13"]',
-                'runtimes[0]: found "pyhton3.13", expected a runtime of Lambda\'s. Did '
-                "you mean python3.13? `layerforge runtimes` lists them all.",
+                (
+                    'runtimes[0]: found "pyhton3.13", expected a runtime of Lambda\'s. '
+                    "Did "
+                    "you mean python3.13? `layerforge runtimes` lists them all."
+                ),
             ),
             (
                 'runtimes = "python3.12"',
@@ -184,24 +187,35 @@ class TestMistakes:
             ("runtimes = [3.12]", "runtimes[0]: found 3.12, expected a string"),
             (
                 'architectures = ["aarch64"]',
-                'architectures[0]: found "aarch64", expected an architecture of '
-                "Lambda's. Lambda calls it arm64.",
+                (
+                    'architectures[0]: found "aarch64", expected an architecture of '
+                    "Lambda's. Lambda calls it arm64."
+                ),
             ),
             ('include = "bin"', 'include: found "bin", expected a table'),
             (
                 'include = {"web.txt" = "etc/x"}',
-                'include.web.txt: found "etc/x", expected a path below one of python/, '
-                "nodejs/, bin/, lib/",
+                (
+                    'include.web.txt: found "etc/x", expected a path below one of '
+                    "python/, "
+                    "nodejs/, bin/, lib/"
+                ),
             ),
             (
                 'include = {"web.txt" = "python/../../x"}',
-                'include.web.txt: found "python/../../x", expected a path below one of '
-                "python/, nodejs/, bin/, lib/",
+                (
+                    'include.web.txt: found "python/../../x", expected a path below '
+                    "one of "
+                    "python/, nodejs/, bin/, lib/"
+                ),
             ),
             (
                 'include = {"web.txt" = "/opt/python"}',
-                'include.web.txt: found "/opt/python", expected a path below one of '
-                "python/, nodejs/, bin/, lib/",
+                (
+                    'include.web.txt: found "/opt/python", expected a path below one '
+                    "of "
+                    "python/, nodejs/, bin/, lib/"
+                ),
             ),
             ("exclude = [1]", "exclude[0]: found 1, expected a string"),
             ("keep = 1", "keep: found 1, expected a list"),
@@ -216,13 +230,19 @@ class TestMistakes:
             ),
             (
                 'max-unzipped = "much"',
-                'max-unzipped: found "much", expected bytes: a whole number, "200 MB" '
-                'or "190 MiB"',
+                (
+                    'max-unzipped: found "much", expected bytes: a whole number, "200 '
+                    'MB" '
+                    'or "190 MiB"'
+                ),
             ),
             (
                 f"max-unzipped = {MAX_UNZIPPED + 1}",
-                f"max-unzipped: found {MAX_UNZIPPED + 1}, expected at most Lambda's "
-                f"own limit, {MAX_UNZIPPED} bytes",
+                (
+                    f"max-unzipped: found {MAX_UNZIPPED + 1}, expected at most "
+                    "Lambda's "
+                    f"own limit, {MAX_UNZIPPED} bytes"
+                ),
             ),
             (
                 'collisions = {"a.txt" = 1, b = "demo", c = []}',
@@ -247,13 +267,19 @@ class TestMistakes:
             ),
             (
                 'extras = ["fast"]',
-                'extras: found ["fast"], expected none: only a pyproject.toml, or a lock '
-                "of its tool, has any",
+                (
+                    'extras: found ["fast"], expected none: only a pyproject.toml, or '
+                    "a lock "
+                    "of its tool, has any"
+                ),
             ),
             (
                 'groups = ["dev"]',
-                'groups: found ["dev"], expected none: only a pyproject.toml, or a lock '
-                "of its tool, has any",
+                (
+                    'groups: found ["dev"], expected none: only a pyproject.toml, or a '
+                    "lock "
+                    "of its tool, has any"
+                ),
             ),
             ("requirments = []", "requirments: unknown; did you mean requirements?"),
         ],
@@ -270,14 +296,19 @@ class TestMistakes:
         [
             (
                 '"none.txt"',
-                'requirements: found "none.txt", expected a file that is there, or a '
-                "list of requirements",
+                (
+                    'requirements: found "none.txt", expected a file that is there, or '
+                    "a "
+                    "list of requirements"
+                ),
             ),
             ("1", "requirements: found 1, expected a list"),
             (
                 '["requests", "a b"]',
-                'requirements[1]: found "a b", expected a requirement such as '
-                '"requests>=2.32"',
+                (
+                    'requirements[1]: found "a b", expected a requirement such as '
+                    '"requests>=2.32"'
+                ),
             ),
         ],
     )
@@ -304,20 +335,34 @@ class TestMistakes:
             architectures = ["amd64", "arm"]
             """,
         ) == [
-            'defaults.runtimes[0]: found "python2.7", expected a runtime of Lambda\'s. '
-            "Did you mean python3.9? `layerforge runtimes` lists them all.",
-            "layers.web.requirements: missing, expected a list of requirements, or a "
-            'file such as "requirements.txt"',
+            (
+                'defaults.runtimes[0]: found "python2.7", expected a runtime of '
+                "Lambda's. "
+                "Did you mean python3.9? `layerforge runtimes` lists them all."
+            ),
+            (
+                "layers.web.requirements: missing, expected a list of requirements, or "
+                "a "
+                'file such as "requirements.txt"'
+            ),
             "layers.web.bytecode: found 1, expected true or false",
-            'layers.a.b: found "a.b", expected a name of the form '
-            "[a-zA-Z0-9_-]{1,100}",
+            'layers.a.b: found "a.b", expected a name of the form [a-zA-Z0-9_-]{1,100}',
             "layers.data.requirements[1]: found 1, expected a string",
-            'layers.data.requirements[2]: found "==", expected a requirement such as '
-            '"requests>=2.32"',
-            'layers.data.architectures[0]: found "amd64", expected an architecture of '
-            "Lambda's. Lambda calls it x86_64.",
-            'layers.data.architectures[1]: found "arm", expected an architecture of '
-            "Lambda's. Lambda has x86_64 and arm64.",
+            (
+                'layers.data.requirements[2]: found "==", expected a requirement such '
+                "as "
+                '"requests>=2.32"'
+            ),
+            (
+                'layers.data.architectures[0]: found "amd64", expected an architecture '
+                "of "
+                "Lambda's. Lambda calls it x86_64."
+            ),
+            (
+                'layers.data.architectures[1]: found "arm", expected an architecture '
+                "of "
+                "Lambda's. Lambda has x86_64 and arm64."
+            ),
             "colour: unknown; known here: defaults, layers",
         ]
 
@@ -325,8 +370,11 @@ class TestMistakes:
         self, tmp_path: Path
     ) -> None:
         assert mistakes(tmp_path, WEB + 'include = {none = "bin"}') == [
-            f'layers.web.include.none: found "{tmp_path / "none"}", expected a file or '
-            "folder that is there"
+            (
+                f'layers.web.include.none: found "{tmp_path / "none"}", expected a '
+                "file or "
+                "folder that is there"
+            )
         ]
 
     def test_in_the_syntax_name_the_file_and_the_place(self, tmp_path: Path) -> None:

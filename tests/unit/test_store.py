@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -229,6 +231,27 @@ def test_of_two_processes_one_downloads_and_the_other_finds(store: Store) -> Non
             assert said(second) == "found"
             second.communicate()
     assert store.artifact(SHA256).read_bytes() == b"whole"
+
+
+def test_who_waited_for_a_download_never_writes_into_the_artifact(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process finishes, as it were, between opening the file and the lock."""
+    with store.partial(SHA256) as stream:
+        stream.write(DATA)
+    lock = fcntl.flock
+
+    def finish_first(stream: IO[bytes], operation: int) -> None:
+        if not store.holds(SHA256):
+            store.admit(SHA256)
+        lock(stream, operation)
+
+    monkeypatch.setattr(fcntl, "flock", finish_first)
+
+    with store.partial(SHA256) as stream:
+        stream.write(b"more")
+
+    assert store.artifact(SHA256).read_bytes() == DATA
 
 
 def test_a_download_of_a_process_that_died_is_taken_over(store: Store) -> None:

@@ -180,19 +180,30 @@ class TestFailure:
             ),
             (
                 ("old", "new"),
-                "new depends on base>=2 and old depends on base<2, so new and old are "
-                "incompatible; the requirements ask for old and new.",
+                (
+                    "new depends on base>=2 and old depends on base<2, so new and old "
+                    "are "
+                    "incompatible; the requirements ask for old and new."
+                ),
             ),
             (
                 ("base<2", "new"),
-                "new depends on base>=2 and the requirements ask for base<2, so the "
-                "requirements and new are incompatible; the requirements ask for new.",
+                (
+                    "new depends on base>=2 and the requirements ask for base<2, so "
+                    "the "
+                    "requirements and new are incompatible; the requirements ask for "
+                    "new."
+                ),
             ),
             (
                 ("young",),
-                f"the requested Python version (>={FULL}) does not satisfy Python>=3.14 "
-                "and young==1.0 depends on Python>=3.14, so young==1.0 cannot be used; "
-                "only young==1.0 is available and the requirements ask for young.",
+                (
+                    f"the requested Python version (>={FULL}) does not satisfy "
+                    "Python>=3.14 "
+                    "and young==1.0 depends on Python>=3.14, so young==1.0 cannot be "
+                    "used; "
+                    "only young==1.0 is available and the requirements ask for young."
+                ),
             ),
         ],
     )
@@ -245,9 +256,7 @@ class TestFailure:
 
         error = self.failure(silent, "base")
 
-        assert error.message.startswith(
-            "python3.12-arm64: uv could not resolve:\n  "
-        )
+        assert error.message.startswith("python3.12-arm64: uv could not resolve:\n  ")
         assert "http://127.0.0.1:9/simple/base/" in error.message
         assert error.remedy == (
             "See that the index can be reached: --index-url, proxy, CA bundle."

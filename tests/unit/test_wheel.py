@@ -195,12 +195,16 @@ class TestRecord:
         assert indexed(wheel).name == "demo"
 
     def test_need_not_give_sizes(self, tmp_path: Path) -> None:
-        wheel = with_record(demo(tmp_path), lambda record: record.replace(",12\n", ",\n"))
+        wheel = with_record(
+            demo(tmp_path), lambda record: record.replace(",12\n", ",\n")
+        )
 
         assert indexed(wheel).name == "demo"
 
     def test_may_have_padded_hashes(self, tmp_path: Path) -> None:
-        wheel = with_record(demo(tmp_path), lambda record: record.replace(",12\n", "=,12\n"))
+        wheel = with_record(
+            demo(tmp_path), lambda record: record.replace(",12\n", "=,12\n")
+        )
 
         assert indexed(wheel).name == "demo"
 
@@ -258,17 +262,17 @@ class TestRecord:
             (
                 f"{INFO}/RECORD,",
                 "x" * 200_000 + ",",
-                f"'{INFO}/RECORD': it is no table: field larger than field limit "
-                "(131072)",
+                (
+                    f"'{INFO}/RECORD': it is no table: field larger than field limit "
+                    "(131072)"
+                ),
             ),
         ],
     )
     def test_that_does_not_hold_is_refused(
         self, tmp_path: Path, old: str, new: str, told: str
     ) -> None:
-        wheel = with_record(
-            demo(tmp_path), lambda record: record.replace(old, new)
-        )
+        wheel = with_record(demo(tmp_path), lambda record: record.replace(old, new))
 
         assert refused(wheel) == told
 
@@ -328,14 +332,10 @@ class TestMetadata:
         "filename",
         ["other-1.0-py3-none-any.whl", "demo-1.1-py3-none-any.whl"],
     )
-    def test_of_another_package_is_refused(
-        self, tmp_path: Path, filename: str
-    ) -> None:
+    def test_of_another_package_is_refused(self, tmp_path: Path, filename: str) -> None:
         wheel = demo(tmp_path).rename(tmp_path / filename)
 
-        assert refused(wheel) == (
-            f"its metadata is that of another package, {INFO}"
-        )
+        assert refused(wheel) == (f"its metadata is that of another package, {INFO}")
 
     def test_of_a_version_that_is_none_is_refused(self, tmp_path: Path) -> None:
         def respell(contents: Contents) -> None:

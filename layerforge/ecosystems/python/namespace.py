@@ -14,7 +14,6 @@ from layerforge.tree import FileEntry, same_file
 _LONGEST: Final = 4096  # bytes; a declaration is a line, with perhaps a licence above
 _DECLARATIONS: Final = {"extend_path", "declare_namespace"}
 _MODULES: Final = {"__future__", "pkg_resources", "pkgutil", "typing"}
-_MODULES: Final = {"pkgutil", "pkg_resources", "__future__", "typing"}
 
 
 def same_or_namespace(one: FileEntry, other: FileEntry) -> bool:

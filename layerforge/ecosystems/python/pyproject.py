@@ -29,7 +29,7 @@ def read_pyproject(
         raise ConfigError(f"{file} is not TOML: {error}") from error
     project = _table(document, "project", file)
     _refuse_dynamic(file, project, extras)
-    optional = {
+    optional: dict[str, list[str]] = {
         canonicalize_name(name): _lines(lines, f"optional-dependencies.{name}", file)
         for name, lines in _table(project, "optional-dependencies", file).items()
     }
@@ -72,7 +72,7 @@ def _of_groups(
         resolve_dependency_groups,
     )
 
-    names = {canonicalize_name(name): name for name in known}
+    names: dict[str, str] = {canonicalize_name(name): name for name in known}
     for group in groups:
         if canonicalize_name(group) not in names:
             raise _unknown(file, "group", group, names)

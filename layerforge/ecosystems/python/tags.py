@@ -5,17 +5,13 @@ Wheel tags follow PEP 425 and PEP 600, markers PEP 508.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING
 
+from packaging.markers import Environment
 from packaging.tags import Tag, compatible_tags, cpython_tags
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from packaging.markers import Environment
-
-    from layerforge.target import Target
+from layerforge.target import Target
 
 # PEP 600: the names that some minor versions of glibc 2 had before.
 _LEGACY_MANYLINUX = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}

@@ -139,7 +139,8 @@ def _write(path: Path, lines: Sequence[str]) -> str:
 
 _CAUSE: Final = re.compile(r"cause: (.*?)(?:\n\s*\n|\Z)", re.DOTALL)
 _WHEELLESS: Final = re.compile(
-    r"(?<=Wheels are required for `)[^`]+|[^\s=]+(?===\S+ has no wheels with a matching)"
+    r"(?<=Wheels are required for `)[^`]+"
+    r"|[^\s=]+(?===\S+ has no wheels with a matching)"
 )
 
 

@@ -217,14 +217,10 @@ def _check_version(filename: str, document: str) -> None:
 
 
 def _check_record(filename: str, info: str, entries: Mapping[str, FileEntry]) -> None:
-    record = f"{info}/RECORD"
-    try:
-        rows = list(csv.reader(_document(filename, entries, record).splitlines()))
-    except csv.Error as error:
-        raise _record_error(filename, record, f"it is no table: {error}") from error
     unrecorded = {f"{info}/{name}" for name in _UNRECORDED}
     recorded: set[str] = set()
-    for row in rows:
+    record = f"{info}/RECORD"
+    for row in _rows(filename, record, _document(filename, entries, record)):
         path, stated, size = (*row, "", "", "")[:3]
         entry = entries.get(path)
         if entry is None:
@@ -244,6 +240,13 @@ def _check_record(filename: str, info: str, entries: Mapping[str, FileEntry]) ->
     for path in entries:
         if path not in recorded and path not in unrecorded:
             raise _record_error(filename, path, "RECORD doesn't list it")
+
+
+def _rows(filename: str, record: str, document: str) -> list[list[str]]:
+    try:
+        return list(csv.reader(document.splitlines()))
+    except csv.Error as error:
+        raise _record_error(filename, record, f"it is no table: {error}") from error
 
 
 def _hash(entry: FileEntry, algorithm: str) -> str:

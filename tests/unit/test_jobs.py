@@ -1,0 +1,281 @@
+"""From what a user names to jobs: whose targets, which files, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from layerforge.errors import ConfigError
+from layerforge.jobs import Selection, select_jobs
+from layerforge.plan import Job
+from layerforge.recipes import read_recipe, recipes_folder
+from layerforge.spec import Requirements
+from layerforge.strip import Profile
+
+CONFIGURATION = """
+[defaults]
+runtimes = ["python3.12"]
+architectures = ["x86_64", "arm64"]
+[layers.web]
+requirements = ["requests"]
+[layers.data]
+requirements = ["pandas"]
+runtimes = ["python3.13"]
+architectures = ["arm64"]
+strip = "none"
+"""
+
+Select = Callable[..., tuple[Job, ...]]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "layerforge.toml").write_text(CONFIGURATION)
+    return tmp_path
+
+
+@pytest.fixture
+def select(project: Path) -> Select:
+    def run(*names: str, **words: Any) -> tuple[Job, ...]:  # noqa: ANN401  any field
+        folder = words.pop("folder", project)
+        return select_jobs(Selection(folder=folder, names=names, **words))
+
+    return run
+
+
+@pytest.fixture
+def refused(select: Select) -> Callable[..., ConfigError]:
+    def run(*names: str, **words: Any) -> ConfigError:  # noqa: ANN401  any field
+        with pytest.raises(ConfigError) as caught:
+            select(*names, **words)
+        return caught.value
+
+    return run
+
+
+def named(jobs: tuple[Job, ...]) -> list[str]:
+    return [str(job) for job in jobs]
+
+
+class TestLayers:
+    def test_are_all_of_the_file_where_none_is_named(self, select: Select) -> None:
+        assert named(select()) == [
+            "web for python3.12-x86_64",
+            "web for python3.12-arm64",
+            "data for python3.13-arm64",
+        ]
+
+    def test_come_in_the_order_they_are_named(self, select: Select) -> None:
+        assert named(select("data", "web", architectures=("x86_64",))) == [
+            "data for python3.13-x86_64",
+            "web for python3.12-x86_64",
+        ]
+
+    def test_take_their_targets_from_options_first(self, select: Select) -> None:
+        jobs = select("data", runtimes=("python3.11", "python3.12"))
+
+        assert named(jobs) == [
+            "data for python3.11-arm64",
+            "data for python3.12-arm64",
+        ]
+
+    def test_keep_files_beside_their_configuration(
+        self, select: Select, project: Path
+    ) -> None:
+        below = project / "below"
+        below.mkdir()
+
+        (job,) = select("data", folder=below)
+
+        assert job.lock_file == project / "pylock.data-python313-arm64.toml"
+        assert job.output == project / "dist" / "data-python3.13-arm64.zip"
+
+    def test_tell_how_their_locks_are_made(self, select: Select) -> None:
+        (job,) = select("data", exclude_runtime_sdk=True)
+
+        assert job.lock_command == (
+            "layerforge lock data --runtime python3.13 --arch arm64 "
+            "--exclude-runtime-sdk"
+        )
+
+    def test_go_where_options_say(self, select: Select, tmp_path: Path) -> None:
+        (in_folder,) = select("data", output_folder=tmp_path / "out")
+        (as_file,) = select("data", output=tmp_path / "my.zip")
+
+        assert in_folder.output == tmp_path / "out" / "data-python3.13-arm64.zip"
+        assert as_file.output == tmp_path / "my.zip"
+
+    def test_are_stripped_as_options_say_first(self, select: Select) -> None:
+        (own,) = select("data")
+        (optional,) = select("data", strip=Profile.SLIM)
+
+        assert (own.spec.strip, optional.spec.strip) == (Profile.NONE, Profile.SLIM)
+
+    def test_leave_the_sdk_out_where_options_say_so(self, select: Select) -> None:
+        (own,) = select("data")
+        (optional,) = select("data", exclude_runtime_sdk=True)
+
+        assert not own.spec.exclude_runtime_sdk
+        assert optional.spec.exclude_runtime_sdk
+
+
+class TestRecipes:
+    def test_are_found_by_name(self, select: Select, project: Path) -> None:
+        jobs = select("requests")
+
+        recipe = read_recipe(recipes_folder() / "requests.toml")
+        assert named(jobs) == [
+            "requests for python3.12-x86_64",
+            "requests for python3.12-arm64",
+        ]
+        assert jobs[0].spec.requirements == recipe.layer.requirements
+        assert jobs[0].lock_file == (project / "pylock.requests-python312-x86_64.toml")
+
+    def test_lie_where_the_user_stands(self, select: Select, project: Path) -> None:
+        below = project / "below"
+        below.mkdir()
+
+        job, _ = select("requests", folder=below)
+
+        assert job.lock_file.parent == below
+        assert job.output.parent == below / "dist"
+
+    def test_give_way_to_a_layer_of_the_same_name(
+        self, select: Select, project: Path
+    ) -> None:
+        (project / "layerforge.toml").write_text(
+            CONFIGURATION + '[layers.requests]\nrequirements = ["mine"]\n'
+        )
+
+        job, _ = select("requests")
+
+        assert job.spec.requirements.lines == ("mine",)
+
+
+class TestRequirements:
+    def test_make_a_layer(self, select: Select, project: Path) -> None:
+        deep = project / "deep"
+        deep.mkdir()
+        (deep / "my list.txt").touch()
+
+        job, _ = select(requirements=Path("deep/my list.txt"), name="mine")
+
+        assert job.spec.requirements == Requirements(file=deep / "my list.txt")
+        assert job.lock_file == deep / "pylock.mine-python312-x86_64.toml"
+        assert job.output == project / "dist" / "mine-python3.12-x86_64.zip"
+        assert job.lock_command == (
+            "layerforge lock -r 'deep/my list.txt' --name mine --runtime python3.12 "
+            "--arch x86_64"
+        )
+
+    def test_need_a_name(self, refused: Callable[..., ConfigError]) -> None:
+        error = refused(requirements=Path("r.txt"))
+
+        assert error.message == "the layer of r.txt has no name"
+        assert error.remedy == "Give it one: -r r.txt --name web"
+
+    @pytest.mark.parametrize("name", ["a.b", "a b", "../a", "x" * 101])
+    def test_need_a_name_that_is_one(
+        self, refused: Callable[..., ConfigError], name: str
+    ) -> None:
+        error = refused(requirements=Path("r.txt"), name=name)
+
+        assert error.message == (
+            f"{name!r} is no name for a layer: [a-zA-Z0-9_-]{{1,100}}"
+        )
+
+    def test_need_a_file(self, refused: Callable[..., ConfigError]) -> None:
+        error = refused(requirements=Path("none.txt"), name="web")
+
+        assert error.message == "there is no file none.txt"
+
+    def test_are_not_named_beside_layers(
+        self, refused: Callable[..., ConfigError]
+    ) -> None:
+        error = refused("web", "data", requirements=Path("r.txt"), name="mine")
+
+        assert error.message == "web, data and -r r.txt are asked for at once"
+        assert error.remedy == "Name layers, or give a file and --name."
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("name", "guess"),
+        [
+            ("wbe", "Did you mean web? "),
+            ("panda", "Did you mean pandas? "),
+            ("zzzzzzzz", ""),
+        ],
+    )
+    def test_of_unknown_names_give_the_nearest(
+        self, refused: Callable[..., ConfigError], name: str, guess: str
+    ) -> None:
+        error = refused(name)
+
+        assert error.message == (
+            f"{name} is neither a layer of layerforge.toml nor a recipe"
+        )
+        assert error.remedy == f"{guess}For a requirement: -r FILE --name LAYER."
+
+    def test_of_nothing_at_all_say_how_to_begin(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError) as caught:
+            select_jobs(Selection(folder=tmp_path))
+
+        assert caught.value.message == (
+            "there is no layerforge.toml here or in a folder above"
+        )
+        assert caught.value.remedy == (
+            "Make one: layerforge init. Or name a recipe (layerforge build pandas), or "
+            "a requirements file (-r FILE --name LAYER)."
+        )
+
+    @pytest.mark.parametrize(
+        ("words", "missing"),
+        [
+            ({}, "runtime"),
+            ({"architectures": ("arm64",)}, "runtime"),
+            ({"runtimes": ("python3.12",)}, "architecture"),
+        ],
+    )
+    def test_of_a_layer_without_targets_name_both_options(
+        self, tmp_path: Path, words: dict[str, Any], missing: str
+    ) -> None:
+        with pytest.raises(ConfigError) as caught:
+            select_jobs(Selection(folder=tmp_path, names=("requests",), **words))
+
+        assert caught.value.message == f"no {missing} is named for requests"
+        assert caught.value.remedy == (
+            "Give --runtime and --arch (--runtime python3.13 --arch arm64), or "
+            "runtimes "
+            "and architectures in [defaults] of layerforge.toml."
+        )
+
+    def test_of_one_file_for_many_zips_count_them(
+        self, refused: Callable[..., ConfigError], tmp_path: Path
+    ) -> None:
+        error = refused(output=tmp_path / "a.zip")
+
+        assert error.message == "-o names one file, and there are 3 zips to make"
+        assert error.remedy == (
+            "Give --output-dir, or name one layer, --runtime and --arch."
+        )
+
+    def test_of_unknown_runtimes_give_the_nearest(
+        self, refused: Callable[..., ConfigError]
+    ) -> None:
+        error = refused("web", runtimes=("python313",))
+
+        assert error.message == "unknown runtime 'python313'"
+        assert error.remedy.startswith("Did you mean python3.13? ")
+
+    def test_of_a_language_that_is_not_known_name_the_runtime(
+        self, refused: Callable[..., ConfigError]
+    ) -> None:
+        error = refused("web", runtimes=("nodejs22.x",))
+
+        assert error.message == (
+            "layers for nodejs22.x can't be built: node is not known yet"
+        )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -18,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
+from uv import find_uv_bin
 
 from layerforge.client import Client
 from layerforge.ecosystems import Tools
@@ -32,6 +32,8 @@ from layerforge.lock import Lock, dump_lock
 from layerforge.spec import LayerSpec, Requirements
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
+from tests.servers import Index
+from tests.wheels import make_wheel
 
 pytestmark = pytest.mark.network
 
@@ -149,24 +151,30 @@ PROJECTS = {
 name = "app"
 version = "1"
 requires-python = ">=3.11,<4"
-dependencies = ["idna==3.10", "colorama==0.4.6; sys_platform == 'win32'"]
+dependencies = ["base", "windows; sys_platform == 'win32'"]
 [project.optional-dependencies]
-fast = ["six==1.17.0"]
-[tool.poetry.group.prod.dependencies]
-certifi = "2025.8.3"
+fast = ["speedy"]
 [tool.poetry]
 package-mode = false
+[tool.poetry.group.prod]
+optional = true
+[tool.poetry.group.prod.dependencies]
+server = "*"
+[[tool.poetry.source]]
+name = "own"
+url = "{index}"
+priority = "primary"
 """,
     "Pipfile.lock": """
 [[source]]
-url = "https://pypi.org/simple"
-verify_ssl = true
-name = "pypi"
+url = "{index}"
+verify_ssl = false
+name = "own"
 [packages]
-idna = "==3.10"
-colorama = {version = "==0.4.6", markers = "sys_platform == 'win32'"}
+base = "*"
+windows = {{version = "*", markers = "sys_platform == 'win32'"}}
 [prod]
-certifi = "==2025.8.3"
+server = "*"
 """,
 }
 LOCKERS = {
@@ -179,38 +187,65 @@ LOCKERS = {
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install poetry and pipenv for these tests alone, and say where they are."""
     folder = tmp_path_factory.mktemp("programs")
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    uv = find_uv_bin()
+    subprocess.run([uv, "venv", "--quiet", "-p", sys.executable, folder], check=True)
+    install = [uv, "pip", "install", "--quiet", "-p", str(folder / "bin" / "python")]
     wanted = ["poetry", "poetry-plugin-export", "pipenv"]
-    subprocess.run(
-        [str(folder / "bin" / "pip"), "install", "--quiet", *wanted],
-        check=True,
-        env=os.environ | {"PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": ""},
-    )
+    subprocess.run([*install, *wanted], check=True)
     return folder / "bin"
 
 
-@pytest.mark.parametrize("name", ["poetry.lock", "Pipfile.lock"])
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    """Serve the projects' dependencies, whatever becomes of real ones."""
+    folder = tmp_path / "index"
+    for name in ("base", "windows", "speedy", "server"):
+        make_wheel(folder, name, "1.0", {f"{name}.py": b""})
+    with Index(folder) as index:
+        yield index
+
+
+@pytest.mark.parametrize(
+    ("name", "extras", "names"),
+    [
+        ("poetry.lock", ("fast",), ["base", "server", "speedy"]),
+        ("Pipfile.lock", (), ["base", "server"]),
+    ],
+)
 def test_locks_of_other_tools_are_read_by_those_tools(
-    tools: Tools,
     programs: Path,
+    index: Index,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    *,
     name: str,
+    extras: tuple[str, ...],
+    names: list[str],
 ) -> None:
-    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("PIPENV_IGNORE_VIRTUALENVS", "1")
-    monkeypatch.setenv("PIPENV_VENV_IN_PROJECT", "1")
+    settings = {
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "NO_PROXY": "127.0.0.1",
+        "PIPENV_IGNORE_VIRTUALENVS": "1",
+        "PIPENV_VENV_IN_PROJECT": "1",
+        "POETRY_VIRTUALENVS_CREATE": "false",
+        "POETRY_CACHE_DIR": str(tmp_path / "cache"),
+        "PIPENV_CACHE_DIR": str(tmp_path / "cache"),
+    }
+    for variable, value in settings.items():
+        monkeypatch.setenv(variable, value)
     source, (program, *arguments) = LOCKERS[name]
-    (tmp_path / source).write_text(PROJECTS[name])
-    found = shutil.which(program)
-    assert found
-    subprocess.run([found, *arguments], cwd=tmp_path, check=True, capture_output=True)
+    (tmp_path / source).write_text(PROJECTS[name].format(index=index.simple_url))
+    subprocess.run(
+        [programs / program, *arguments], cwd=tmp_path, check=True, capture_output=True
+    )
+    tools = Tools(store=Store(tmp_path / "store"))
+    file = tmp_path / name
 
-    plain = locked(tools, Requirements(file=tmp_path / name))
-    grouped = locked(tools, Requirements(file=tmp_path / name, groups=("prod",)))
+    plain = locked(tools, Requirements(file=file))
+    chosen = locked(tools, Requirements(file=file, extras=extras, groups=("prod",)))
 
-    assert pinned(plain) == ["idna 3.10"]
-    assert pinned(grouped) == ["certifi 2025.8.3", "idna 3.10"]
+    assert [pin.name for pin in plain.pins] == ["base"]
+    assert [pin.name for pin in chosen.pins] == names
 
 
 def test_a_lock_is_a_valid_pylock(tools: Tools, tmp_path: Path) -> None:
@@ -224,7 +259,3 @@ def test_a_lock_is_a_valid_pylock(tools: Tools, tmp_path: Path) -> None:
 def locked(tools: Tools, requirements: Requirements) -> Lock:
     spec = LayerSpec(name="web", requirements=requirements)
     return make_lock(spec, THREE[0], tools, preferred=())[0]
-
-
-def pinned(lock: Lock) -> list[str]:
-    return [str(pin) for pin in lock.pins]

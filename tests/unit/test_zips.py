@@ -600,3 +600,40 @@ def test_an_archive_that_shrinks_while_it_is_read_is_refused(
     assert message == (
         "a.whl: 'b': the archive is cut short, or changed while it was read"
     )
+
+
+# -- links, which layers may have --------
+
+
+def test_a_link_of_a_layer_has_its_target(tmp_path: Path) -> None:
+    path = tmp_path / "layer.zip"
+    path.write_bytes(
+        zipped(Entry(name=b"lib/libx.so", content=b"libx.so.1", mode=LINK))
+    )
+
+    [entry] = index_zip(path, links=True)
+
+    assert (entry.path, entry.link, entry.content) == (
+        "lib/libx.so",
+        "libx.so.1",
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        (b"x" * 4097, "it is a link to a name longer than 4096 bytes"),
+        (b"\xff", "it is a link to a name that is not UTF-8"),
+    ],
+)
+def test_a_link_to_a_name_that_is_none_is_refused(
+    tmp_path: Path, target: bytes, reason: str
+) -> None:
+    path = tmp_path / "layer.zip"
+    path.write_bytes(zipped(Entry(content=target, mode=LINK)))
+
+    with pytest.raises(ArchiveError) as caught:
+        index_zip(path, links=True)
+
+    assert caught.value.message == f"layer.zip: 'a.txt': {reason}"

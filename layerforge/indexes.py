@@ -85,7 +85,10 @@ class IndexSettings:
         return found
 
     def uv_arguments(self) -> list[str]:
-        """Give the options by which uv looks where these settings say."""
+        """Give the options by which uv looks where these settings say.
+
+        Indexes are none of them: see `uv_environment`.
+        """
         arguments: list[str] = []
         for place in self.find_links:
             if "://" in place or Path(place).exists():
@@ -94,15 +97,19 @@ class IndexSettings:
             arguments += ["--allow-insecure-host", host]
         if self.no_index:
             return [*arguments, "--no-index"]
-        if self.index_url:
-            arguments += ["--default-index", self.index_url]
-        for url in self.extra_index_urls:
-            arguments += ["--index", url]
         told = self.uv_decides or "UV_INDEX_STRATEGY" in os.environ
         if self.extra_index_urls and not told:
             # To pip all indexes are one: the newest version counts, wherever it is.
             arguments += ["--index-strategy", "unsafe-best-match"]
         return arguments
+
+    def uv_environment(self) -> dict[str, str]:
+        """Give the indexes as uv's variables: a process list shows arguments to all."""
+        variables = {
+            "UV_DEFAULT_INDEX": self.index_url,
+            "UV_INDEX": " ".join(self.extra_index_urls),
+        }
+        return {name: value for name, value in variables.items() if value}
 
 
 def machine_settings() -> IndexSettings:

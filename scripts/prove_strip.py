@@ -162,8 +162,9 @@ def laid_out(requirement: str, target: Target, tools: Tools) -> tuple[FileEntry,
     """Give all files of a requirement's layer, none left out."""
     spec = LayerSpec(name="proof", requirements=Requirements(lines=(requirement,)))
     ecosystem = ecosystem_of(target)
-    lock, packs = ecosystem.resolve(spec, target, tools, preferred=(), whole=True)
-    return ecosystem.lay_out([packs[pin.name] for pin in lock.pins], target, tools)
+    lock, _ = ecosystem.resolve(spec, target, tools, preferred=())
+    packs = ecosystem.obtain(lock, spec, tools)
+    return ecosystem.lay_out(packs, target, tools)
 
 
 def stripped(

@@ -249,10 +249,22 @@ class TestUvArguments:
 
         assert settings.uv_arguments() == [
             *("--allow-insecure-host", "two.example"),
-            *("--default-index", "https://one.example"),
-            *("--index", "https://two.example"),
             *("--index-strategy", "unsafe-best-match"),
         ]
+
+    def test_leave_addresses_to_the_environment_which_no_process_list_shows(
+        self,
+    ) -> None:
+        settings = IndexSettings(
+            index_url="https://me:secret@one.example",
+            extra_index_urls=("https://two.example", "https://three.example"),
+        )
+
+        assert "secret" not in " ".join(settings.uv_arguments())
+        assert settings.uv_environment() == {
+            "UV_DEFAULT_INDEX": "https://me:secret@one.example",
+            "UV_INDEX": "https://two.example https://three.example",
+        }
 
     def test_leave_the_strategy_to_uvs_own_settings(
         self, monkeypatch: pytest.MonkeyPatch
@@ -260,9 +272,9 @@ class TestUvArguments:
         extra = IndexSettings(extra_index_urls=("https://two.example",))
         own = IndexSettings(extra_index_urls=("a=https://a.example",), uv_decides=True)
 
-        assert own.uv_arguments() == ["--index", "a=https://a.example"]
+        assert own.uv_arguments() == []
         monkeypatch.setenv("UV_INDEX_STRATEGY", "unsafe-first-match")
-        assert extra.uv_arguments() == ["--index", "https://two.example"]
+        assert extra.uv_arguments() == []
 
     def test_pass_folders_that_are_not_there(self, tmp_path: Path) -> None:
         settings = IndexSettings(

@@ -2,7 +2,15 @@
 
 import pytest
 
-from layerforge.strip import Profile, Removal, StripRule, Stripping, all_rules, matcher, strip
+from layerforge.strip import (
+    Profile,
+    Removal,
+    Stripping,
+    StripRule,
+    all_rules,
+    matcher,
+    strip,
+)
 from layerforge.tree import FileEntry
 
 RULES = all_rules()

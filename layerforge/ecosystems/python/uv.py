@@ -102,7 +102,8 @@ class Uv:
     ) -> None:
         import uv  # noqa: PLC0415 - a build from a lock has no use for it
 
-        environment = os.environ | {
+        environment = os.environ | self.indexes.uv_environment()
+        environment |= {
             "UV_PYTHON_DOWNLOADS": "never",
             "UV_NO_PROGRESS": "1",
             "COLUMNS": _WIDTH,

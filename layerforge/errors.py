@@ -3,6 +3,7 @@
     LayerforgeError
     ├── ConfigError     2   an option, layerforge.toml, a recipe, a requirements file
     ├── LockError       3   no resolution, or a lock that no longer fits its inputs
+    │   └── DamagedLockError    a lock that can't be read
     ├── BuildError      4   fetching, reading or writing an archive
     │   ├── FetchError      an index or a download that did not answer as it should
     │   └── ArchiveError    a wheel or tarball that is malformed or not what was locked
@@ -41,6 +42,10 @@ class LockError(LayerforgeError):
 
     exit_code = 3
     kind = "lock"
+
+
+class DamagedLockError(LockError):
+    """A lock that can't be read; making it again mends it."""
 
 
 class BuildError(LayerforgeError):

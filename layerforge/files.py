@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
+from typing import Final
 
 from layerforge.errors import BuildError
+
+
+# The mask can only be read by setting it: two threads at once could leave none.
+_ASKING: Final = threading.Lock()
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -32,6 +38,7 @@ def replace_file(path: Path, text: str) -> None:
 
 def umask() -> int:
     """Give the process's file mode creation mask."""
-    mask = os.umask(0)
-    os.umask(mask)
+    with _ASKING:
+        mask = os.umask(0o077)
+        os.umask(mask)
     return mask

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from layerforge.errors import LockError
+from layerforge.errors import DamagedLockError, LockError
 from layerforge.target import Target
 
 T = TypeVar("T")
@@ -113,7 +113,7 @@ def read_lock(path: Path) -> Lock:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise LockError(f"{path} is not TOML: {error}", remedy=remedy) from error
+        raise DamagedLockError(f"{path} is not TOML: {error}", remedy=remedy) from error
     except OSError as error:
         raise LockError(f"cannot read {path}: {error.strerror}") from error
     tools = document.get("tool")
@@ -124,7 +124,9 @@ def read_lock(path: Path) -> Lock:
             remedy="Move it away, or name it as the layer's requirements.",
         )
     if own.get("format") != FORMAT:
-        raise LockError(f"{path} has format {own.get('format')!r}", remedy=remedy)
+        raise DamagedLockError(
+            f"{path} has format {own.get('format')!r}", remedy=remedy
+        )
     try:
         return Lock(
             layer=_field(own, "layer", str),
@@ -140,11 +142,11 @@ def read_lock(path: Path) -> Lock:
             ),
         )
     except KeyError as error:
-        raise LockError(
+        raise DamagedLockError(
             f"{path} is damaged: {error.args[0]} is missing", remedy=remedy
         ) from error
     except (AttributeError, TypeError, ValueError) as error:
-        raise LockError(f"{path} is damaged: {error}", remedy=remedy) from error
+        raise DamagedLockError(f"{path} is damaged: {error}", remedy=remedy) from error
 
 
 def _read_pin(row: Mapping[str, Any], folder: Path) -> Pin:

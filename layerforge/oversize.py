@@ -46,6 +46,8 @@ def refuse_hopeless(job: Job, lock: Lock) -> None:
 
     So far that no trimming can help: nothing has to be fetched to know that.
     """
+    if lock.stripping != job.stripping.digest:
+        return  # weighed by other rules than those that hold now
     sizes = Counter({pin.name: pin.weight.kept for pin in lock.pins if pin.weight})
     total = sizes.total()
     if total >= _HOPELESS * UNZIPPED_LIMIT:

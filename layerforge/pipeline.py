@@ -12,7 +12,7 @@ from dataclasses import replace
 from layerforge import __version__
 from layerforge.archive import write_archive
 from layerforge.ecosystems import Tools, ecosystem_of
-from layerforge.errors import LockError
+from layerforge.errors import DamagedLockError, LockError
 from layerforge.events import Noted
 from layerforge.files import replace_file
 from layerforge.include import read_includes
@@ -49,7 +49,7 @@ def lock_layer(
     names are ``freed``. No archive is fetched that can be weighed without.
     """
     ecosystem = ecosystem_of(job.target)
-    present = read_lock(job.lock_file) if job.lock_file.exists() else None
+    present = _lock_before(job, tools)
     preferred = () if upgrade else _preferred(job, present, freed)
     lock, packs = ecosystem.resolve(job.spec, job.target, tools, preferred=preferred)
     lock = weighed(lock, packs, job.stripping, trim=job.trims)
@@ -115,6 +115,16 @@ def build_layer(job: Job, tools: Tools) -> BuildReport:
     replace_file(manifest_path(job.output), dump_manifest(report))
     remember_build(job, lock, tools.store)
     return report
+
+
+def _lock_before(job: Job, tools: Tools) -> Lock | None:
+    if not job.lock_file.exists():
+        return None
+    try:
+        return read_lock(job.lock_file)
+    except DamagedLockError as error:
+        tools.listen(Noted(message=f"{error.message}: it is made anew"))
+        return None
 
 
 def _preferred(

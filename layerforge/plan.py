@@ -116,5 +116,5 @@ def check_lock(job: Job) -> Lock:
             f"there is no lock of {job} ({job.lock_file})",
             remedy=f"Make it: {job.lock_command}",
         )
-    ecosystem_of(job.target).check(lock, job.spec)
+    ecosystem_of(job.target).check(lock, job.spec, job.target)
     return lock

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import replace
 
 from layerforge import __version__
 from layerforge.compressor import COMPRESSOR
+from layerforge.errors import BuildError
 from layerforge.lock import Lock
 from layerforge.manifest import BuildReport, read_manifest
 from layerforge.plan import Job, present_lock
@@ -35,8 +37,9 @@ def last_build(job: Job, store: Store) -> BuildReport | None:
 
 
 def remember_build(job: Job, lock: Lock, store: Store) -> None:
-    """Keep what the zip that has just been written was made from."""
-    store.save("records", _name(job), _record(job, lock))
+    """Keep what the zip that has just been written was made from, if that can be."""
+    with suppress(BuildError):  # the zip is there: the next build just won't know it
+        store.save("records", _name(job), _record(job, lock))
 
 
 def _name(job: Job) -> str:

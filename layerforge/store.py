@@ -13,6 +13,7 @@ time: what is gone is fetched or made again.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -30,6 +31,7 @@ from layerforge.compressor import COMPRESSOR, compress
 from layerforge.errors import BuildError
 from layerforge.tree import Content
 
+_READ_ONLY: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
 # magic, method, crc32, sizes inflated and as it lies, SHA-256
 _DERIVED: Final = struct.Struct("<8sHxxI2Q32s")
 _DERIVED_MAGIC: Final = b"LFDERIV2"
@@ -257,8 +259,10 @@ def _touch(path: Path) -> bool:
         os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
     except _ABSENT:
         return False
-    except PermissionError:  # a store that is shared and read-only is still good
-        return path.exists()
+    except OSError as error:
+        if error.errno in _READ_ONLY:  # a store that is shared is still good
+            return path.exists()
+        raise
     return True
 
 

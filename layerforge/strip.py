@@ -176,6 +176,18 @@ def matcher(patterns: Sequence[str]) -> _Matcher:
 _PIECE: Final = re.compile(r"\*\*/|\*\*|\*|\?|\[!?[^\]/]+\]|.", re.DOTALL)
 
 
+def _choice(inside: str) -> str:
+    """Translate what stands in brackets; what is no lawful range stands for itself."""
+    negated = inside.startswith("!")
+    escaped = re.sub(r"([\\\[^&|~])", r"\\\1", inside.removeprefix("!"))
+    choice = f"[^/{escaped}]" if negated else f"[{escaped}]"
+    try:
+        re.compile(choice)
+    except re.error:
+        return re.escape(f"[{inside}]")
+    return choice
+
+
 def _regex(pattern: str) -> str:
     return "".join(map(_translate, _PIECE.findall(pattern.rstrip("/"))))
 
@@ -191,7 +203,6 @@ def _translate(piece: str) -> str:
         case "?":
             return "[^/]"
         case _ if len(piece) > 1:
-            inside = piece[1:-1].replace("\\", r"\\").replace("[", r"\[")
-            return f"[^/{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"
+            return _choice(piece[1:-1])
         case _:
             return re.escape(piece)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -45,7 +47,7 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
     """
     console = console_of(options)
     jobs = select_jobs(selection_of(options))
-    upgrade, freed = options.pop("upgrade"), options.pop("freed")
+    upgrade, freed = options.pop("upgrade"), _normalised(options.pop("freed"))
     check = options.pop("check")
 
     def one(job: Job, tools: Tools) -> Lock:
@@ -60,3 +62,8 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
     paths = "\n".join(shown_path(job.lock_file) for job in jobs)
     documents = [lock_document(*pair) for pair in zip(jobs, locks, strict=True)]
     console.result(paths, {"format": 1, "locks": documents})
+
+
+def _normalised(names: Sequence[str]) -> tuple[str, ...]:
+    """Spell names as locks do (PEP 503)."""
+    return tuple(re.sub(r"[-_.]+", "-", name).lower() for name in names)

@@ -54,7 +54,7 @@ class Ecosystem(Protocol):
         not fetched, where less tells what they need and weigh.
         """
 
-    def check(self, lock: Lock, spec: LayerSpec) -> None:
+    def check(self, lock: Lock, spec: LayerSpec, target: Target) -> None:
         """Hold a lock's pins to the requirements, offline; raises `LockError`."""
 
     def obtain(self, lock: Lock, spec: LayerSpec, tools: Tools) -> tuple[Pack, ...]:

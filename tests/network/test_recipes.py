@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import pytest
@@ -52,13 +53,22 @@ Built = tuple[Job, BuildReport]
 Builder = Callable[..., Built]
 
 
+# Gigabytes: unlike tmp_path, neither folder is there when the tests are over.
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder() -> Iterator[Path]:
     """Give a folder for everything, and take this machine's own indexes away."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as name:
         patch.setenv("PIP_CONFIG_FILE", os.devnull)
         patch.delenv("PIP_FIND_LINKS", raising=False)
-        yield tmp_path_factory.mktemp("recipes")
+        yield Path(name)
+
+
+@pytest.fixture
+def opt() -> Iterator[Path]:
+    with TemporaryDirectory() as name:
+        yield Path(name)
 
 
 @pytest.fixture(scope="module")
@@ -158,13 +168,13 @@ def test_a_layer_for_this_machine_imports_all_that_its_recipe_promises(
     runtime: str,
     build: Builder,
     sdk: Callable[[str], Path],
-    tmp_path: Path,
+    opt: Path,
 ) -> None:
     python = interpreter(runtime)
     recipe = find_recipe(name)
     assert recipe
     job, _ = build(name, runtime, HERE)
-    paths = [unzip(job.output, tmp_path) / "python"]
+    paths = [unzip(job.output, opt) / "python"]
     if recipe.layer.exclude_runtime_sdk:
         paths.append(sdk(runtime))
 
@@ -177,13 +187,13 @@ def test_a_layer_for_this_machine_imports_all_that_its_recipe_promises(
     [name for name in RECIPES if (recipe := find_recipe(name)) and recipe.layer.rules],
 )
 def test_a_slim_layer_imports_all_that_its_recipe_promises(
-    name: str, build: Builder, tmp_path: Path
+    name: str, build: Builder, opt: Path
 ) -> None:
     python = interpreter(RUNTIMES[0])
     recipe = find_recipe(name)
     assert recipe
     job, report = build(name, RUNTIMES[0], HERE, Profile.SLIM)
-    layer = unzip(job.output, tmp_path) / "python"
+    layer = unzip(job.output, opt) / "python"
 
     removed = {removal.rule for removal in report.removals}
 

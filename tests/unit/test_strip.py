@@ -119,3 +119,19 @@ def test_the_digest_of_stripping_follows_its_patterns() -> None:
     assert below_python(rule).digest == below_python(rule).digest
     assert below_python(rule).digest != below_python(rule, keep=("b",)).digest
     assert below_python(rule).digest != below_python().digest
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "expected"),
+    [
+        ("a[z-a]", "a[z-a]", True),
+        ("a[z-a]", "az", False),
+        ("[^a]", "^", True),
+        ("[^a]", "b", False),
+        ("[!^a]", "^", False),
+    ],
+)
+def test_a_choice_is_never_more_than_one_name_holds(
+    pattern: str, path: str, *, expected: bool
+) -> None:
+    assert matcher([pattern])(path) is expected

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from packaging.utils import canonicalize_name
 
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.inputs import inputs_digest
 from layerforge.ecosystems.python.requirements import read_requirements
+from layerforge.ecosystems.python.tags import environment
 from layerforge.errors import LockError
 from layerforge.lock import Lock, Pin, lock_path
 from layerforge.pack import Pack
@@ -47,15 +48,19 @@ class _Python:
 
         return make_lock(spec, target, tools, preferred=preferred)
 
-    def check(self, lock: Lock, spec: LayerSpec) -> None:
+    def check(self, lock: Lock, spec: LayerSpec, target: Target) -> None:
+        markers = cast("dict[str, str]", environment(target))
         versions = {pin.name: pin.version for pin in lock.pins}
         for asked in read_requirements(spec.requirements).parsed:
             name = canonicalize_name(asked.name)
+            if name in lock.provided:
+                continue
+            if asked.marker and not asked.marker.evaluate(markers):
+                continue
             pinned = versions.get(name)
-            if pinned and not asked.specifier.contains(pinned, True):
-                raise LockError(
-                    f"the requirements ask for {asked}, the lock pins {name} {pinned}",
-                )
+            if pinned is None or not asked.specifier.contains(pinned, True):
+                has = f"pins {name} {pinned}" if pinned else "doesn't pin it"
+                raise LockError(f"the requirements ask for {asked}, the lock {has}")
 
     def obtain(self, lock: Lock, spec: LayerSpec, tools: Tools) -> tuple[Pack, ...]:
         from layerforge.ecosystems.python.artifacts import (  # noqa: PLC0415 - as above

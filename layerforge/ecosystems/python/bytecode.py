@@ -14,7 +14,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Final
 
-from layerforge.ecosystems.python.interpreters import Interpreter, find_interpreters
+from layerforge.ecosystems.python.interpreters import (
+    CLEAN_ENVIRONMENT,
+    Interpreter,
+    find_interpreters,
+)
 from layerforge.errors import BuildError, LockError
 from layerforge.store import Store
 from layerforge.target import Target
@@ -143,7 +147,7 @@ def _compile(
             stdin=sources,
             stdout=subprocess.PIPE,
             cwd=folder,  # what -c looks into first: it is empty
-            env={"PYTHONHASHSEED": "0"},  # sets of constants in one order
+            env=CLEAN_ENVIRONMENT,
         ) as process:
             if process.stdout is None:
                 raise TypeError(process)

@@ -30,7 +30,7 @@ def main() -> None:
         source = stdin.read(asked["size"])
         try:
             code = compile(source, asked["path"], "exec", dont_inherit=True, optimize=0)
-        except (SyntaxError, ValueError, RecursionError, OverflowError):
+        except (SyntaxError, ValueError, RecursionError, OverflowError, MemoryError):
             stdout.write(b"0\n")
             continue
         bytecode = (

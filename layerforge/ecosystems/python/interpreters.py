@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+# An interpreter is asked as it will be used: a shim that would choose one by folder or
+# by variables answers nothing, and what it stands for is found by itself.
+CLEAN_ENVIRONMENT = {"PYTHONHASHSEED": "0"}  # sets of constants in one order
 _SECONDS = 10.0
 _QUESTION = (
     "import sys; v = sys.version_info;"
@@ -60,6 +63,7 @@ def _version(path: Path) -> str:
             check=False,
             timeout=_SECONDS,
             stdin=subprocess.DEVNULL,
+            env=CLEAN_ENVIRONMENT,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

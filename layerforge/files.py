@@ -9,7 +9,6 @@ from typing import Final
 
 from layerforge.errors import BuildError
 
-
 # The mask can only be read by setting it: two threads at once could leave none.
 _ASKING: Final = threading.Lock()
 

@@ -137,6 +137,13 @@ class Client:
             return _local_range(url, path, start, stop)
         return self._persist(lambda: self._read_range(url, start, stop))
 
+    def size(self, url: str) -> int:
+        """Say how many bytes a document has; 0 where the server doesn't tell."""
+        path = local_path(url)
+        if path is not None:
+            return len(_local_document(url, path).body)
+        return self._persist(lambda: self._size(url))
+
     def receive(self, url: str, sink: Sink) -> None:
         """Bring ``sink`` what it lacks of the document, from where it stands."""
         self._persist(lambda: self._receive(url, sink), reached=lambda: sink.size)
@@ -186,6 +193,12 @@ class Client:
             if len(body) != stop - start:
                 raise TransientError(_broken_off(url, len(body), stop - start))
             return body
+
+    def _size(self, url: str) -> int:
+        # Of one byte, as not every index answers HEAD.
+        with self._answer(url, asked(0, 1)) as answer:
+            given = _given(answer)
+            return (given.total if given else None) or 0
 
     def _receive(self, url: str, sink: Sink) -> None:
         try:

@@ -12,10 +12,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A task has begun; ``total`` is its size in bytes, where that is known."""
+    """A task has begun; ``total`` is its size in bytes, where that is known.
+
+    ``doing`` and ``done`` are what it is called while it lasts, and afterwards.
+    """
 
     task: str
     total: int | None = None
+    doing: str = "fetching"
+    done: str = "fetched"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +29,14 @@ class Progress:
 
     task: str
     done: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """A program that does a started task printed a line."""
+
+    task: str
+    line: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +62,7 @@ class Noted:
     warning: bool = False
 
 
-Event = Started | Progress | Finished | Failed | Noted
+Event = Started | Progress | Said | Finished | Failed | Noted
 Listener = Callable[[Event], None]
 
 

@@ -17,6 +17,7 @@ from layerforge.errors import ConfigError
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
+_SECONDS: Final = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 _UNITS: Final = {
     "b": 1,
     "kb": 10**3,
@@ -241,6 +242,21 @@ def a_size(value: object) -> int:
     if size <= 0:
         raise Wrong('bytes: a whole number, "200 MB" or "190 MiB"')
     return size
+
+
+def a_duration(value: object) -> int:
+    """Read seconds: a number, or a string such as ``90 s``, ``30 min``, ``2h``."""
+    seconds = 0
+    if isinstance(value, int) and not isinstance(value, bool):
+        seconds = value
+    match = isinstance(value, str) and re.fullmatch(
+        r"\s*(\d+)\s*(s|min|h|d)\s*", value, re.ASCII
+    )
+    if match:
+        seconds = int(match[1]) * _SECONDS[match[2]]
+    if seconds <= 0:
+        raise Wrong('a time: seconds, "30 min", "2h" or "30d"')
+    return seconds
 
 
 def _shown(value: object) -> str:

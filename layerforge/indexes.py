@@ -27,6 +27,7 @@ class IndexSettings:
     """Package indexes, by pip's meaning of the words.
 
     An extra index may be written as uv has it, with a name: ``NAME=URL``.
+    ``archives`` are URLs that requirements name themselves, for their credentials.
     ``uv_decides`` where they are uv's own settings: which index wins is then, too.
     """
 
@@ -36,6 +37,7 @@ class IndexSettings:
     no_index: bool = False
     trusted_hosts: tuple[str, ...] = ()
     ca_bundle: str = ""
+    archives: tuple[str, ...] = ()
     uv_decides: bool = False
 
     def with_option(self, option: str, value: str, folder: Path) -> IndexSettings:
@@ -62,6 +64,7 @@ class IndexSettings:
             no_index=self.no_index or other.no_index,
             trusted_hosts=self.trusted_hosts or other.trusted_hosts,
             ca_bundle=self.ca_bundle or other.ca_bundle,
+            archives=self.archives or other.archives,
             uv_decides=self.uv_decides or other.uv_decides,
         )
 
@@ -77,7 +80,7 @@ class IndexSettings:
     def credentials(self) -> Mapping[str, tuple[str, str]]:
         """User and password by host, of the URLs that carry them."""
         found = {}
-        for url in (*self.addresses, *self.find_links):
+        for url in (*self.addresses, *self.find_links, *self.archives):
             parts = urlsplit(url)
             if parts.username is not None:
                 host = parts.netloc.rpartition("@")[2]
@@ -116,7 +119,7 @@ def machine_settings() -> IndexSettings:
     """Give what this machine's pip is set to, unless uv has settings of its own."""
     settings = _pip_settings()
     ours = IndexSettings(
-        ca_bundle=settings.get("cert") or _environments_bundle(),
+        ca_bundle=settings.get("cert") or environments_bundle(),
         trusted_hosts=tuple(settings.get("trusted-host", "").split()),
     )
     uv = _uv_settings()
@@ -131,7 +134,7 @@ def machine_settings() -> IndexSettings:
     )
 
 
-def _environments_bundle() -> str:
+def environments_bundle() -> str:
     """Give the bundle that a variable names: uv and requests read different ones."""
     found = (os.environ.get(name) for name in _BUNDLE_VARIABLES)
     return next((path for path in found if path), "")

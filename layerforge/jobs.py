@@ -11,7 +11,7 @@ from layerforge.ecosystems import ecosystem_of
 from layerforge.errors import ConfigError
 from layerforge.plan import Job
 from layerforge.recipes import find_recipe, recipe_names
-from layerforge.spec import LAYER_NAME, LayerSpec, Project, Requirements, find_project
+from layerforge.spec import LAYER_NAME, LayerSpec, Project, Requirements
 from layerforge.strip import Profile
 from layerforge.target import find_arch, find_runtime
 
@@ -34,6 +34,7 @@ class Selection:
     strip: Profile | None = None
     exclude_runtime_sdk: bool = False
     bytecode: bool = False
+    container: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +47,8 @@ class _Chosen:
     words: tuple[str, ...]
 
 
-def select_jobs(selection: Selection) -> tuple[Job, ...]:
+def select_jobs(selection: Selection, project: Project) -> tuple[Job, ...]:
     """Give a job for each layer and target; raises `ConfigError`."""
-    project = find_project(selection.folder)
     jobs = tuple(
         job
         for chosen in _choose(selection, project)
@@ -117,7 +117,7 @@ def _from_recipe(name: str, folder: Path, project: Project) -> _Chosen:
             f"{name} is neither a layer of layerforge.toml nor a recipe",
             remedy=f"{guess}For a requirement: -r FILE --name LAYER.",
         )
-    return _Chosen(spec=recipe.layer, locks=folder, zips=folder / "dist", words=(name,))
+    return _Chosen(spec=recipe, locks=folder, zips=folder / "dist", words=(name,))
 
 
 def _jobs(chosen: _Chosen, selection: Selection, project: Project) -> Iterable[Job]:
@@ -129,6 +129,8 @@ def _jobs(chosen: _Chosen, selection: Selection, project: Project) -> Iterable[J
             options.append("--exclude-runtime-sdk")
         if selection.bytecode:
             options.append("--bytecode")
+        if selection.container:
+            options.append("--container")
         yield Job(
             spec=spec,
             target=target,
@@ -148,6 +150,7 @@ def _with_targets(spec: LayerSpec, selection: Selection, project: Project) -> La
         strip=selection.strip or spec.strip,
         exclude_runtime_sdk=selection.exclude_runtime_sdk or spec.exclude_runtime_sdk,
         bytecode=selection.bytecode or spec.bytecode,
+        container=selection.container or spec.container,
     )
     if not spec.targets:
         missing = "runtime" if not spec.runtimes else "architecture"

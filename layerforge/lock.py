@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 FORMAT: Final = 1
 _SHA256: Final = re.compile("[0-9a-f]{64}")
+_COMMIT: Final = re.compile("[0-9a-f]{40,64}")
+_COMMIT_URL: Final = re.compile(r"(\w+)\+(.+)@([0-9a-f]{40,64})(?:#subdirectory=(.+))?")
 _CREATOR: Final = "layerforge"
 _ENVIRONMENT: Final = (
     "implementation_name == 'cpython' and sys_platform == 'linux' "
@@ -49,7 +51,9 @@ class Pin:
     """One package, and the one archive of it that fits the target.
 
     ``url`` may be a file's; ``size`` is the archive's, in bytes, 0 where no index
-    said it. ``dependencies`` are names of other pins.
+    said it. ``dependencies`` are names of other pins. An archive that is no wheel is a
+    ``source``, which is compiled. So is a commit of a repository: it has a ``url``
+    such as ``git+https://…@COMMIT``, no file name, and a ``sha256`` of that URL alone.
     """
 
     name: str
@@ -62,7 +66,17 @@ class Pin:
     weight: Weight | None = None
 
     def __str__(self) -> str:
-        return f"{self.name} {self.version}"
+        return f"{self.name} {self.version}".strip()
+
+    @property
+    def source(self) -> bool:
+        """Say whether it has to be compiled."""
+        return not self.filename.endswith(".whl")
+
+    @property
+    def archive(self) -> str:
+        """What to call the archive: by its file, or by its commit."""
+        return self.filename or self.url
 
     @property
     def path(self) -> Path | None:
@@ -150,26 +164,49 @@ def read_lock(path: Path) -> Lock:
 
 
 def _read_pin(row: Mapping[str, Any], folder: Path) -> Pin:
-    (wheel,) = _field(row, "wheels", list)
     own = row.get("tool", {}).get(_CREATOR)
-    sha256 = _field(_field(wheel, "hashes", dict), "sha256", str)
-    if not _SHA256.fullmatch(sha256):
-        raise ValueError(f"sha256 is {sha256!r}")
     return Pin(
         name=_field(row, "name", str),
         version=_field(row, "version", str),
-        filename=_field(wheel, "name", str),
-        url=_field(wheel, "url", str)
-        if "url" in wheel
-        else _file_url(folder / _field(wheel, "path", str)),
-        size=_field({"size": 0, **wheel}, "size", int),
-        sha256=sha256,
+        **_read_archive(row, folder),
         dependencies=tuple(
             _field(item, "name", str)
             for item in _field({"dependencies": [], **row}, "dependencies", list)
         ),
         weight=None if own is None else _read_weight(own),
     )
+
+
+def _read_archive(row: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    if "vcs" in row:
+        vcs = _field(row, "vcs", dict)
+        url, commit = _field(vcs, "url", str), _field(vcs, "commit-id", str)
+        part = _field({"subdirectory": "", **vcs}, "subdirectory", str)
+        return commit_archive(_field(vcs, "type", str), url, commit, part)
+    if "sdist" in row:
+        archive = _field(row, "sdist", dict)
+    else:
+        (archive,) = _field(row, "wheels", list)
+    sha256 = _field(_field(archive, "hashes", dict), "sha256", str)
+    if not _SHA256.fullmatch(sha256):
+        raise ValueError(f"sha256 is {sha256!r}")
+    return {
+        "filename": _field(archive, "name", str),
+        "url": _field(archive, "url", str)
+        if "url" in archive
+        else _file_url(folder / _field(archive, "path", str)),
+        "size": _field({"size": 0, **archive}, "size", int),
+        "sha256": sha256,
+    }
+
+
+def commit_archive(kind: str, url: str, commit: str, part: str = "") -> dict[str, Any]:
+    """Give the fields by which a `Pin` is a commit, or a folder (``part``) of one."""
+    if not _COMMIT.fullmatch(commit):
+        raise ValueError(f"commit-id is {commit!r}")
+    whole = f"{kind}+{url}@{commit}" + (f"#subdirectory={part}" if part else "")
+    sha256 = hashlib.sha256(whole.encode()).hexdigest()
+    return {"filename": "", "url": whole, "sha256": sha256}
 
 
 def _read_weight(own: Mapping[str, Any]) -> Weight:
@@ -223,16 +260,11 @@ def dump_lock(lock: Lock, target: Target, folder: Path) -> str:
 
 
 def _dump_pin(pin: Pin, folder: Path) -> dict[str, Any]:
-    wheel: dict[str, Any] = {"name": pin.filename}
-    path = pin.path.resolve() if pin.path else None
-    if path and path.is_relative_to(folder.resolve()):
-        wheel["path"] = path.relative_to(folder.resolve()).as_posix()
-    else:
-        wheel["url"] = pin.url
-    if pin.size:
-        wheel["size"] = pin.size
-    wheel["hashes"] = {"sha256": pin.sha256}
-    row: dict[str, Any] = {"name": pin.name, "version": pin.version, "wheels": [wheel]}
+    row: dict[str, Any] = {
+        "name": pin.name,
+        "version": pin.version,
+        **_dump_archive(pin, folder),
+    }
     if pin.dependencies:
         row["dependencies"] = [{"name": name} for name in sorted(pin.dependencies)]
     if pin.weight:
@@ -241,6 +273,24 @@ def _dump_pin(pin: Pin, folder: Path) -> dict[str, Any]:
             _CREATOR: own | ({"predicted": True} if pin.weight.predicted else {})
         }
     return row
+
+
+def _dump_archive(pin: Pin, folder: Path) -> dict[str, Any]:
+    commit = None if pin.filename else _COMMIT_URL.fullmatch(pin.url)
+    if commit:
+        keys = ("type", "url", "commit-id", "subdirectory")
+        pairs = zip(keys, commit.groups(), strict=True)
+        return {"vcs": {key: value for key, value in pairs if value}}
+    archive: dict[str, Any] = {"name": pin.filename}
+    path = pin.path.resolve() if pin.path else None
+    if path and path.is_relative_to(folder.resolve()):
+        archive["path"] = path.relative_to(folder.resolve()).as_posix()
+    else:
+        archive["url"] = pin.url
+    if pin.size:
+        archive["size"] = pin.size
+    archive["hashes"] = {"sha256": pin.sha256}
+    return {"sdist": archive} if pin.source else {"wheels": [archive]}
 
 
 def sorted_pins(pins: Iterable[Pin]) -> tuple[Pin, ...]:
@@ -252,7 +302,11 @@ def dump_requirements(lock: Lock) -> str:
     """Give the lock as hashed requirements, for tools that read only those."""
     lines = []
     for pin in sorted_pins(lock.pins):
-        lines.append(f"{pin.name}=={pin.version} \\\n    --hash=sha256:{pin.sha256}")
+        if pin.filename:
+            hashed = f"{pin.name}=={pin.version} \\\n    --hash=sha256:{pin.sha256}"
+            lines.append(hashed)
+        else:
+            lines.append(f"{pin.name} @ {pin.url}")
         users = [*lock.required_by(pin.name)]
         if pin.name in lock.roots:
             users.insert(0, f"the requirements of {lock.layer}")

@@ -43,7 +43,8 @@ class BuildReport:
 
     ``zip`` and ``lock`` are file names, beside the manifest or not. ``trimmed`` is
     what cutting the tails of libraries saved, ``bytecode`` what compiled modules add,
-    and ``bytecode_estimate`` about what they would. ``unchanged`` tells that there was
+    and ``bytecode_estimate`` about what they would. ``imports`` are modules whose
+    import proves the layer. ``unchanged`` tells that there was
     nothing to do; it isn't kept.
     """
 
@@ -67,6 +68,7 @@ class BuildReport:
     bytecode_estimate: int
     findings: tuple[Finding, ...]
     layerforge: str
+    imports: tuple[str, ...] = ()
     unchanged: bool = False
 
     @property
@@ -130,6 +132,7 @@ def _from_document(document: Mapping[str, Any]) -> BuildReport | None:
         RemovalReport(**row | {"paths": tuple(row["paths"])})
         for row in fields["removals"]
     )
+    fields["imports"] = tuple(fields["imports"])
     fields["findings"] = tuple(
         Finding(**row | {"severity": Severity(row["severity"])})
         for row in fields["findings"]

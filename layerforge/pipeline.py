@@ -55,7 +55,7 @@ def lock_layer(
     lock = weighed(lock, packs, job.stripping, trim=job.trims)
     if job.spec.bytecode:
         before = present.interpreter if present else ""
-        compiler = ecosystem.choose_compiler(job.target, before)
+        compiler = ecosystem.choose_compiler(job.target, before, tools)
         lock = replace(lock, interpreter=compiler)
     _write_lock(job, lock)
     return lock
@@ -71,7 +71,7 @@ def build_layer(job: Job, tools: Tools) -> BuildReport:
     present = present_lock(job)
     lock = present or _first_lock(job, tools)
     refuse_hopeless(job, lock)
-    packs = ecosystem.obtain(lock, job.spec, tools)
+    packs = ecosystem.obtain(lock, job.spec, job.target, tools)
     lock = _weighed_anew(job, lock, packs)
     if present is None:
         _write_lock(job, lock)
@@ -110,6 +110,7 @@ def build_layer(job: Job, tools: Tools) -> BuildReport:
         bytecode=tree.size - trimmed.size,
         bytecode_estimate=ecosystem.estimate_bytecode(trimmed.entries),
         findings=(*findings, *verify_zip(archive.zipped)),
+        imports=job.spec.imports,
         layerforge=__version__,
     )
     replace_file(manifest_path(job.output), dump_manifest(report))
@@ -185,7 +186,10 @@ def _with_bytecode(tree: Tree, job: Job, lock: Lock, tools: Tools) -> Tree:
         return tree
     room = (job.spec.max_unzipped or MAX_UNZIPPED) - tree.size
     ecosystem = ecosystem_of(job.target)
-    return unite(ecosystem.add_bytecode(tree.entries, lock.interpreter, room, tools))
+    added = ecosystem.add_bytecode(
+        tree.entries, job.target, lock.interpreter, room, tools
+    )
+    return unite(added)
 
 
 def _package_reports(lock: Lock, tree: Tree) -> tuple[PackageReport, ...]:
@@ -197,7 +201,7 @@ def _package_reports(lock: Lock, tree: Tree) -> tuple[PackageReport, ...]:
         PackageReport(
             name=pin.name,
             version=pin.version,
-            archive=pin.filename,
+            archive=pin.archive,
             sha256=pin.sha256,
             size=sizes[pin.name],
             files=files[pin.name],

@@ -61,12 +61,17 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildPlan:
-    """What a build of a job would start from; no lock means that it would resolve."""
+    """What a build of a job would start from; no lock means that it would resolve.
+
+    ``present`` and ``missing`` are pins by where their archives are; ``compiled`` are
+    those of them, and commits, that a container makes into wheels.
+    """
 
     job: Job
     lock: Lock | None
     present: tuple[Pin, ...] = ()
     missing: tuple[Pin, ...] = ()
+    compiled: tuple[Pin, ...] = ()
 
 
 def plan_build(job: Job, store: Store) -> BuildPlan:
@@ -77,9 +82,15 @@ def plan_build(job: Job, store: Store) -> BuildPlan:
     lock = present_lock(job)
     if lock is None:
         return BuildPlan(job=job, lock=None)
-    present = tuple(pin for pin in lock.pins if store.artifact(pin.sha256).exists())
-    missing = tuple(pin for pin in lock.pins if pin not in present)
-    return BuildPlan(job=job, lock=lock, present=present, missing=missing)
+    archives = [pin for pin in lock.pins if pin.filename]
+    present = tuple(pin for pin in archives if store.artifact(pin.sha256).exists())
+    return BuildPlan(
+        job=job,
+        lock=lock,
+        present=present,
+        missing=tuple(pin for pin in archives if pin not in present),
+        compiled=tuple(pin for pin in lock.pins if pin.source),
+    )
 
 
 def present_lock(job: Job) -> Lock | None:

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from layerforge.fields import Fields, Problems, a_flag, a_list_of, a_text, one_of
+from layerforge.project import MODULE, read_system_packages
 from layerforge.spec import LayerSpec, Requirements
 from layerforge.strip import Profile, StripRule
 
 _NAME: Final = "[a-z0-9-]+"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """A layer that is known to work; ``imports`` are what proves it."""
-
-    layer: LayerSpec
-    imports: tuple[str, ...]
 
 
 def recipes_folder() -> Path:
@@ -35,7 +27,7 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in recipes_folder().glob("*.toml")))
 
 
-def find_recipe(name: str) -> Recipe | None:
+def find_recipe(name: str) -> LayerSpec | None:
     """Read a recipe by its name, if there is one."""
     return (
         read_recipe(recipes_folder() / f"{name}.toml")
@@ -44,22 +36,23 @@ def find_recipe(name: str) -> Recipe | None:
     )
 
 
-def read_recipe(file: Path) -> Recipe:
+def read_recipe(file: Path) -> LayerSpec:
     """Read a recipe's file; raises `ConfigError` with every mistake in it."""
     problems = Problems()
     document: Mapping[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
     fields = Fields(document, "", problems)
     texts = a_list_of(a_text())
-    layer = LayerSpec(
+    recipe = LayerSpec(
         name=file.stem,
         description=fields.get("description", a_text(most=256), ""),
         requirements=Requirements(lines=fields.get("requirements", texts, ())),
         exclude_runtime_sdk=fields.get("exclude-runtime-sdk", a_flag, False),
+        system_packages=read_system_packages(fields),
+        imports=fields.get("imports", a_list_of(a_text(form=MODULE)), ()),
         rules=tuple(
             _read_rule(name, rule) for name, rule in fields.tables("strip", _NAME)
         ),
     )
-    recipe = Recipe(layer=layer, imports=fields.get("imports", texts, ()))
     fields.finish()
     problems.refuse(f"{file}:")
     return recipe

@@ -71,6 +71,7 @@ def _build_key(job: Job, lock: Lock) -> str:
         spec.max_unzipped,
         spec.description,
         spec.licence,
+        spec.imports,
         job.lock_file.name,
     ]
     return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()

@@ -27,6 +27,9 @@ requirements = {requirements}
 # keep = ["pandas/tests"]           # and of files to keep, whatever else is said
 # exclude-runtime-sdk = true        # boto3 and all else that the runtime brings
 # bytecode = true                   # compile modules: larger, but imports are quicker
+# container = true                  # resolve in the runtime's own container
+# system-packages = {{ dnf = ["libpq-devel"] }}   # what compiling needs there
+# imports = ["shared.models"]       # modules that must be importable, besides all
 # max-unzipped = "200 MB"           # fail above this; Lambda's own limit always holds
 # include = {{ "src/shared" = "python/shared" }}  # files and folders of your own
 # collisions = {{ "python/a.py" = "demo" }}       # whose file it is, where two write it

@@ -37,7 +37,14 @@ from layerforge.ecosystems import Tools, ecosystem_of
 from layerforge.errors import LayerforgeError
 from layerforge.spec import LayerSpec, Requirements
 from layerforge.store import Store, default_folder
-from layerforge.strip import Profile, Removal, Stripping, rules_for, strip
+from layerforge.strip import (
+    Profile,
+    Removal,
+    Stripping,
+    all_rules,
+    rules_for,
+    strip,
+)
 from layerforge.target import Target, find_arch, find_runtime
 from layerforge.tree import FileEntry, unite
 from layerforge.trim import trim_libraries
@@ -163,7 +170,7 @@ def laid_out(requirement: str, target: Target, tools: Tools) -> tuple[FileEntry,
     spec = LayerSpec(name="proof", requirements=Requirements(lines=(requirement,)))
     ecosystem = ecosystem_of(target)
     lock, _ = ecosystem.resolve(spec, target, tools, preferred=())
-    packs = ecosystem.obtain(lock, spec, tools)
+    packs = ecosystem.obtain(lock, spec, target, tools)
     return ecosystem.lay_out(packs, target, tools)
 
 
@@ -265,8 +272,13 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     broken = sum(len(verdict.broken) for verdict in built)
     layers = f"{len(built)} of {len(verdicts)} layers"
     lines = [f"{layers}, {ran:,} statements run, {broken} broken"]
-    for rule, size in sizes.most_common():
-        lines.append(f"  {rule:20} {files[rule]:7,} files {size:13,} bytes")
+    for profile in (Profile.SAFE, Profile.SLIM):
+        left_out = Counter(
+            {rule.id: sizes[rule.id] for rule in all_rules() if rule.profile is profile}
+        )
+        lines.append(f"{profile} leaves out {left_out.total():,} bytes")
+        for rule, size in left_out.most_common():
+            lines.append(f"  {rule:20} {files[rule]:7,} files {size:13,} bytes")
     return "\n".join(lines)
 
 

@@ -23,9 +23,11 @@ _COMMANDS: Final = {
     "plan": "plan",
     "export": "export",
     "inspect": "inspect",
+    "verify": "verify",
     "init": "init",
     "runtimes": "runtimes",
     "recipes": "recipes",
+    "images": "images",
     "cache": "cache",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,18 +11,19 @@ from layerforge.cli.console import Console, error_document
 from layerforge.cli.options import (
     console_of,
     console_options,
+    container_options,
     index_options,
+    jobs_of,
     output_options,
-    selection_of,
     selection_options,
     store_options,
     tools_of,
 )
 from layerforge.ecosystems import Tools
 from layerforge.errors import LayerforgeError
-from layerforge.jobs import select_jobs
 from layerforge.manifest import BuildReport, to_document
 from layerforge.plan import Job
+from layerforge.project import find_project
 from layerforge.records import last_build
 from layerforge.reports.paths import shown_path
 from layerforge.reports.sizes import size_table
@@ -35,6 +37,7 @@ from layerforge.verify import Severity
 @output_options
 @click.option("--force", is_flag=True, help="Build even where nothing has changed.")
 @index_options
+@container_options
 @store_options
 @console_options
 def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
@@ -45,10 +48,11 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
     """
     console = console_of(options)
     force = options.pop("force")
-    jobs = select_jobs(selection_of(options))
+    project = find_project(Path.cwd())
+    jobs = jobs_of(options, project)
     documents: list[dict[str, Any]] = []
     failures: list[LayerforgeError] = []
-    with tools_of(options, console) as tools:
+    with tools_of(options, console, project) as tools:
         for job in jobs:
             try:
                 report = _build(job, tools, force=force)

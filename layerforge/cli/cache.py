@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from typing import Any
 
@@ -14,10 +13,8 @@ from layerforge.cli.options import (
     store_of,
     store_options,
 )
-from layerforge.fields import Wrong, a_size
+from layerforge.fields import Wrong, a_duration, a_size
 from layerforge.reports.columns import bytes_of, columns, counted
-
-_DAY = 86_400  # seconds
 
 
 @click.group("cache", epilog="Try: layerforge cache prune --max-size 2GB")
@@ -80,10 +77,10 @@ def _bytes(text: str) -> int:
         ) from wrong
 
 
-def _seconds(text: str) -> float:
-    match = re.fullmatch(r"(\d+)([dh])", text)
-    if not match:
+def _seconds(text: str) -> int:
+    try:
+        return a_duration(text)
+    except Wrong as wrong:
         raise click.BadParameter(
-            "expected days or hours: 30d, 12h", param_hint="--unused"
-        )
-    return int(match[1]) * (_DAY if match[2] == "d" else _DAY / 24)
+            f"expected {wrong.expected}", param_hint="--unused"
+        ) from wrong

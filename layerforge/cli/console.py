@@ -23,6 +23,7 @@ from layerforge.events import (
     Listener,
     Noted,
     Progress,
+    Said,
     Started,
 )
 from layerforge.reports.paths import with_shown_paths
@@ -176,7 +177,7 @@ class _Voice:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._lock = threading.Lock()
-        self._sizes: dict[str, int | None] = {}
+        self._tasks: dict[str, Started] = {}
         self._bars: Bars | None = None
 
     def hear(self, event: Event) -> None:
@@ -186,7 +187,7 @@ class _Voice:
                     self._print(f"{_WARNING}{message}")
                 case Noted(message=message):
                     self._tell(message)
-                case Started() | Progress() | Finished() | Failed():
+                case _ if not self._console.quiet:
                     self._follow(event)
 
     def close(self) -> None:
@@ -194,9 +195,9 @@ class _Voice:
             self._bars.close()
             self._bars = None
 
-    def _follow(self, event: Started | Progress | Finished | Failed) -> None:
-        if self._console.quiet:
-            return
+    def _follow(self, event: Started | Progress | Said | Finished | Failed) -> None:
+        if isinstance(event, Started):
+            self._tasks[event.task] = event
         if self._console.verbose:
             self._detail(event)
         if sys.stderr.isatty():
@@ -207,22 +208,20 @@ class _Voice:
             self._bars.show(event)
             if self._bars.idle:
                 self.close()
-            return
-        match event:
-            case Started(task=task, total=total):
-                self._sizes[task] = total
-            case Finished(task=task):
-                size = self._sizes[task]
-                self._tell(f"fetched {task}" + (f" ({size:,} bytes)" if size else ""))
-            case Progress() | Failed():
-                pass  # a line is for what is whole; an error speaks for itself
+        elif isinstance(event, Finished):
+            # A line is for what is whole; an error speaks for itself.
+            started = self._tasks[event.task]
+            size = f" ({started.total:,} bytes)" if started.total else ""
+            self._tell(f"{started.done} {event.task}{size}")
 
-    def _detail(self, event: Started | Progress | Finished | Failed) -> None:
+    def _detail(self, event: Started | Progress | Said | Finished | Failed) -> None:
         match event:
-            case Started(task=task):
-                self._print(f"fetching {task}")
+            case Started(task=task, doing=doing):
+                self._print(f"{doing} {task}")
+            case Said(task=task, line=line):
+                self._print(f"{task}: {line}")
             case Failed(task=task, reason=reason):
-                self._print(f"could not fetch {task}: {reason}")
+                self._print(f"{task} failed: {reason}")
             case Progress() | Finished():
                 pass  # these are shown in any case
 

@@ -9,11 +9,10 @@ import click
 from layerforge.cli.options import (
     console_of,
     console_options,
-    selection_of,
+    jobs_of,
     selection_options,
 )
 from layerforge.errors import ConfigError
-from layerforge.jobs import select_jobs
 from layerforge.lock import dump_requirements
 from layerforge.plan import check_lock
 
@@ -26,7 +25,7 @@ from layerforge.plan import check_lock
 def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
     """Print a lock as hashed requirements, for tools that read these."""
     console = console_of(options)
-    jobs = select_jobs(selection_of(options))
+    jobs = jobs_of(options)
     if len(jobs) != 1:
         raise ConfigError(
             f"a requirements file is for one target, and there are {len(jobs)}",

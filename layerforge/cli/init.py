@@ -10,7 +10,7 @@ import click
 from layerforge.cli.options import console_of, console_options
 from layerforge.errors import ConfigError
 from layerforge.files import replace_file
-from layerforge.spec import FILE_NAME
+from layerforge.project import FILE_NAME
 from layerforge.template import project_text
 
 

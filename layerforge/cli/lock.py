@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,17 +13,18 @@ import click
 from layerforge.cli.options import (
     console_of,
     console_options,
+    container_options,
     index_options,
-    selection_of,
+    jobs_of,
     selection_options,
     store_options,
     tools_of,
 )
 from layerforge.ecosystems import Tools
-from layerforge.jobs import select_jobs
 from layerforge.lock import Lock
 from layerforge.pipeline import lock_layer
 from layerforge.plan import Job, check_lock
+from layerforge.project import find_project
 from layerforge.reports.locks import lock_document, lock_line
 from layerforge.reports.paths import shown_path
 
@@ -37,6 +39,7 @@ _AT_ONCE = 4  # uv waits for the index most of its time
 )
 @click.option("--check", is_flag=True, help="Only see whether locks are fresh.")
 @index_options
+@container_options
 @store_options
 @console_options
 def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
@@ -46,7 +49,8 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
     path of each lock.
     """
     console = console_of(options)
-    jobs = select_jobs(selection_of(options))
+    project = find_project(Path.cwd())
+    jobs = jobs_of(options, project)
     upgrade, freed = options.pop("upgrade"), _normalised(options.pop("freed"))
     check = options.pop("check")
 
@@ -55,7 +59,11 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
             return check_lock(job)
         return lock_layer(job, tools, upgrade=upgrade, freed=freed)
 
-    with tools_of(options, console) as tools, ThreadPoolExecutor(_AT_ONCE) as pool:
+    with (
+        ThreadPoolExecutor(_AT_ONCE) as pool,
+        # Left first, so that an interrupted container job ends, and its thread.
+        tools_of(options, console, project) as tools,
+    ):
         locks = list(pool.map(lambda job: one(job, tools), jobs))
     for job, lock in zip(jobs, locks, strict=True):
         console.say(lock_line(job, lock))

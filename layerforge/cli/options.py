@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from layerforge.cli.console import Console
+from layerforge.containers.service import Containers
 from layerforge.ecosystems import Tools
 from layerforge.indexes import IndexSettings
-from layerforge.jobs import Selection
+from layerforge.jobs import Selection, select_jobs
+from layerforge.plan import Job
+from layerforge.project import find_project
+from layerforge.spec import Project
 from layerforge.store import Store, default_folder
 from layerforge.strip import Profile
 
@@ -72,6 +77,18 @@ selection_options = _stacked(
         help="Leave out boto3 and what else the runtime has.",
     ),
     click.option("--bytecode", is_flag=True, help="Compile modules, for quick starts."),
+    click.option(
+        "--container", is_flag=True, help="Resolve and compile in a container."
+    ),
+)
+
+container_options = _stacked(
+    click.option(
+        "--image",
+        default="",
+        envvar="LAYERFORGE_IMAGE",
+        help="A base image of your own (LAYERFORGE_IMAGE).",
+    ),
 )
 
 output_options = _stacked(
@@ -94,8 +111,14 @@ def store_of(options: dict[str, Any]) -> Store:
     return Store(options.pop("cache_dir") or default_folder())
 
 
-def selection_of(options: dict[str, Any]) -> Selection:
+def jobs_of(options: dict[str, Any], project: Project | None = None) -> tuple[Job, ...]:
     """Take what is to be built out of a command's options."""
+    selection = selection_of(options)
+    return select_jobs(selection, project or find_project(selection.folder))
+
+
+def selection_of(options: dict[str, Any]) -> Selection:
+    """Take what is named out of a command's options."""
     strip = options.pop("strip")
     return Selection(
         folder=Path.cwd(),
@@ -109,12 +132,19 @@ def selection_of(options: dict[str, Any]) -> Selection:
         strip=Profile(strip) if strip else None,
         exclude_runtime_sdk=options.pop("exclude_runtime_sdk"),
         bytecode=options.pop("bytecode"),
+        container=options.pop("container"),
     )
 
 
 @contextmanager
-def tools_of(options: dict[str, Any], console: Console) -> Iterator[Tools]:
-    """Take the store's and the indexes' options, and give tools while they last."""
+def tools_of(
+    options: dict[str, Any], console: Console, project: Project
+) -> Iterator[Tools]:
+    """Take the options of store, indexes and containers; give tools while they last."""
+    image = options.pop("image")
+    settings = project.containers
+    if image:
+        settings = replace(settings, image=image)
     indexes = IndexSettings(
         index_url=options.pop("index_url"),
         extra_index_urls=options.pop("extra_index_url"),
@@ -124,5 +154,13 @@ def tools_of(options: dict[str, Any], console: Console) -> Iterator[Tools]:
         ),
         no_index=options.pop("no_index"),
     )
-    with console.listening() as listen:
-        yield Tools(store=store_of(options), indexes=indexes, listen=listen)
+    with (
+        console.listening() as listen,
+        Containers(settings, listen) as containers,
+    ):
+        yield Tools(
+            store=store_of(options),
+            indexes=indexes,
+            containers=containers,
+            listen=listen,
+        )

@@ -9,13 +9,12 @@ import click
 from layerforge.cli.options import (
     console_of,
     console_options,
+    jobs_of,
     output_options,
-    selection_of,
     selection_options,
     store_of,
     store_options,
 )
-from layerforge.jobs import select_jobs
 from layerforge.plan import plan_build
 from layerforge.reports.locks import plan_document, plan_text
 
@@ -28,7 +27,7 @@ from layerforge.reports.locks import plan_document, plan_text
 def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
     """Say what a build would do; it fetches and writes nothing."""
     console = console_of(options)
-    jobs = select_jobs(selection_of(options))
+    jobs = jobs_of(options)
     store = store_of(options)
     plans = [plan_build(job, store) for job in jobs]
     console.result(

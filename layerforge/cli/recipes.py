@@ -19,11 +19,11 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
     recipes = [recipe for name in recipe_names() if (recipe := find_recipe(name))]
     documents = [
         {
-            "name": recipe.layer.name,
-            "description": recipe.layer.description,
-            "requirements": recipe.layer.requirements.lines,
+            "name": recipe.name,
+            "description": recipe.description,
+            "requirements": recipe.requirements.lines,
         }
         for recipe in recipes
     ]
-    text = recipes_text([recipe.layer for recipe in recipes])
+    text = recipes_text(recipes)
     console.result(text, {"format": 1, "recipes": documents})

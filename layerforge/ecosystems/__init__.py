@@ -8,6 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, Protocol, cast
 
+from layerforge.containers.image import Image
+from layerforge.containers.service import Containers
+from layerforge.containers.settings import SystemPackages
 from layerforge.errors import ConfigError
 from layerforge.events import Listener, silent
 from layerforge.indexes import IndexSettings
@@ -23,10 +26,11 @@ _MODULES: Final = {"python": "layerforge.ecosystems.python"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What doing needs besides values: the store, where to look, whom to tell."""
+    """What doing needs besides values: the store, indexes, engines, whom to tell."""
 
     store: Store
     indexes: IndexSettings = field(default_factory=IndexSettings)
+    containers: Containers = field(default_factory=Containers)
     listen: Listener = silent
 
 
@@ -57,8 +61,13 @@ class Ecosystem(Protocol):
     def check(self, lock: Lock, spec: LayerSpec, target: Target) -> None:
         """Hold a lock's pins to the requirements, offline; raises `LockError`."""
 
-    def obtain(self, lock: Lock, spec: LayerSpec, tools: Tools) -> tuple[Pack, ...]:
-        """Have every pin's archive in the store, read, in the lock's order."""
+    def obtain(
+        self, lock: Lock, spec: LayerSpec, target: Target, tools: Tools
+    ) -> tuple[Pack, ...]:
+        """Have every pin's archive in the store, read, in the lock's order.
+
+        What is a source is compiled in a container, once.
+        """
 
     def lay_out(
         self, packs: Sequence[Pack], target: Target, tools: Tools
@@ -68,16 +77,26 @@ class Ecosystem(Protocol):
     def same(self, one: FileEntry, other: FileEntry) -> bool:
         """Say whether two files at one path may be taken for one."""
 
-    def choose_compiler(self, target: Target, present: str) -> str:
+    def choose_compiler(self, target: Target, present: str, tools: Tools) -> str:
         """Name the interpreter to compile bytecode with: ``present``, if it is here."""
 
     def add_bytecode(
-        self, entries: Sequence[FileEntry], compiler: str, room: int, tools: Tools
+        self,
+        entries: Sequence[FileEntry],
+        target: Target,
+        compiler: str,
+        room: int,
+        tools: Tools,
     ) -> tuple[FileEntry, ...]:
         """Give the entries with what bytecode of theirs fits into ``room`` bytes."""
 
     def estimate_bytecode(self, entries: Sequence[FileEntry]) -> int:
         """Say about how many bytes bytecode would add."""
+
+    def build_image(
+        self, target: Target, packages: SystemPackages, tools: Tools
+    ) -> Image:
+        """Have the container image that sources are compiled in."""
 
     def lock_path(self, folder: Path, layer: str, target: Target) -> Path:
         """Say where a layer's lock is."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from layerforge.lock import Lock
+from layerforge.lock import Lock, Pin
 from layerforge.plan import BuildPlan, Job
 from layerforge.reports.columns import bytes_of, clipped, columns, counted, mebibytes
 from layerforge.reports.paths import shown_path
@@ -48,11 +49,13 @@ def plan_text(plan: BuildPlan) -> str:
                 clipped(pin.name, _NAME_WIDTH),
                 clipped(pin.version, _VERSION_WIDTH),
                 bytes_of(pin.size),
-                "to fetch" if pin in plan.missing else "here",
+                _state(pin, plan),
             )
             for pin in plan.lock.pins
         ]
         lines += [f"{_INDENT}{line}" for line in columns(rows, right="<<>")]
+    if plan.compiled:
+        lines += _listed("compile", map(str, plan.compiled))
     lines += _stripping(job)
     for include in job.spec.include:
         source = shown_path(include.source)
@@ -73,19 +76,30 @@ def plan_document(plan: BuildPlan) -> dict[str, Any]:
         "locked": plan.lock is not None,
         "fetch": [asdict(pin) for pin in plan.missing],
         "present": [asdict(pin) for pin in plan.present],
+        "compile": [asdict(pin) for pin in plan.compiled],
         "rules": [rule.id for rule in job.stripping.rules],
         "zip": str(job.output),
     }
+
+
+def _state(pin: Pin, plan: BuildPlan) -> str:
+    if not pin.filename:
+        return "a commit"
+    return "to fetch" if pin in plan.missing else "here"
 
 
 def _stripping(job: Job) -> list[str]:
     rules = [rule.id for rule in job.stripping.rules]
     if job.trims:
         rules.append("tails of libraries")
+    return _listed("strip", rules)
+
+
+def _listed(verb: str, things: Iterable[str]) -> list[str]:
     return textwrap.wrap(
-        ", ".join(rules) or "nothing",
+        ", ".join(things) or "nothing",
         _WIDTH,
-        initial_indent="  strip   ",
+        initial_indent=f"  {verb:8}",
         subsequent_indent=_INDENT,
         break_on_hyphens=False,
     )

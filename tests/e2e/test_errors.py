@@ -87,7 +87,8 @@ MISTAKES = {
     "a bound that is none": (
         ("cache", "prune", "--unused", "soon"),
         (
-            "error: invalid value for --unused: expected days or hours: 30d, 12h\n"
+            "error: invalid value for --unused: expected a time: seconds, "
+            '"30 min", "2h" or "30d"\n'
             "try: layerforge cache prune --help\n"
         ),
     ),

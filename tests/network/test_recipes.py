@@ -30,7 +30,7 @@ from layerforge.manifest import BuildReport
 from layerforge.pipeline import build_layer
 from layerforge.plan import Job
 from layerforge.recipes import find_recipe, recipe_names
-from layerforge.spec import LayerSpec, Requirements
+from layerforge.spec import LayerSpec, Project, Requirements
 from layerforge.store import Store
 from layerforge.strip import Profile
 from layerforge.verify import Severity
@@ -88,7 +88,8 @@ def build(folder: Path) -> Builder:
                 architectures=(arch,),
                 output_folder=folder / profile,
                 strip=profile,
-            )
+            ),
+            Project(folder=folder),
         )
         return job, build_layer(job, tools)
 
@@ -175,7 +176,7 @@ def test_a_layer_for_this_machine_imports_all_that_its_recipe_promises(
     assert recipe
     job, _ = build(name, runtime, HERE)
     paths = [unzip(job.output, opt) / "python"]
-    if recipe.layer.exclude_runtime_sdk:
+    if recipe.exclude_runtime_sdk:
         paths.append(sdk(runtime))
 
     assert import_all(python, recipe.imports, paths) == ""
@@ -184,7 +185,7 @@ def test_a_layer_for_this_machine_imports_all_that_its_recipe_promises(
 @pytest.mark.skipif(sys.platform != "linux", reason="imports libraries for Linux")
 @pytest.mark.parametrize(
     "name",
-    [name for name in RECIPES if (recipe := find_recipe(name)) and recipe.layer.rules],
+    [name for name in RECIPES if (recipe := find_recipe(name)) and recipe.rules],
 )
 def test_a_slim_layer_imports_all_that_its_recipe_promises(
     name: str, build: Builder, opt: Path
@@ -197,7 +198,7 @@ def test_a_slim_layer_imports_all_that_its_recipe_promises(
 
     removed = {removal.rule for removal in report.removals}
 
-    assert removed >= {rule.id for rule in recipe.layer.rules}
+    assert removed >= {rule.id for rule in recipe.rules}
     assert import_all(python, recipe.imports, [layer]) == ""
 
 

@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.pylock import Pylock
 
-from layerforge.lock import Lock, Pin, Weight, dump_lock, read_lock, sorted_pins
+from layerforge.lock import (
+    Lock,
+    Pin,
+    Weight,
+    commit_archive,
+    dump_lock,
+    read_lock,
+    sorted_pins,
+)
 from layerforge.target import Arch, Target, load_runtimes
 
 RUNTIMES = [runtime for runtime in load_runtimes().values() if runtime.full_version]
@@ -48,7 +56,13 @@ def pins(draw: st.DrawFn) -> tuple[Pin, ...]:
 @st.composite
 def pin(draw: st.DrawFn, name: str, others: list[str]) -> Pin:
     version = draw(versions)
-    filename = f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+    if draw(st.integers(0, 3)) == 0:
+        commit = draw(digests)[:40]
+        part = draw(st.sampled_from(["", "src/a"]))
+        archive = commit_archive("git", "https://example.org/a.git", commit, part)
+        return Pin(name=name, version=version, **archive)
+    ending = draw(st.sampled_from(["-py3-none-any.whl", ".tar.gz"]))
+    filename = f"{name.replace('-', '_')}-{version}{ending}"
     place = draw(st.sampled_from(["https://example.org/a%20b", "file:///elsewhere"]))
     return Pin(
         name=name,

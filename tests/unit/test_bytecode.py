@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from layerforge.containers.service import Containers
+from layerforge.containers.settings import ContainerSettings
+from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python import bytecode
 from layerforge.ecosystems.python.bytecode import (
     add_bytecode,
@@ -23,7 +26,16 @@ from layerforge.tree import FileEntry
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 VERSION = f"{MINOR}.{sys.version_info.micro}"
 TAG = f"cpython-{sys.version_info.major}{sys.version_info.minor}"
+TARGET = Target(runtime=find_runtime(f"python{MINOR}"), arch=Arch.X86_64)
 PLENTY = 1 << 30
+NO_ENGINE = "NO ENGINE MESSAGE"
+
+
+def tools_of(store: Store) -> Tools:
+    """Give tools whose engine is at an address where nothing is."""
+    nowhere = "unix:///nonexistent/docker.sock"
+    settings = ContainerSettings(hosts=dict.fromkeys(Arch, nowhere))
+    return Tools(store=store, containers=Containers(settings))
 
 
 @pytest.fixture
@@ -50,7 +62,7 @@ def module(store: Store, path: str, source: str) -> FileEntry:
 def test_each_module_gets_bytecode_where_python_looks_for_it(store: Store) -> None:
     source = module(store, "python/demo/__init__.py", "x = 1\n")
 
-    entries = add_bytecode([source], VERSION, PLENTY, store)
+    entries = add_bytecode([source], TARGET, VERSION, PLENTY, tools_of(store))
 
     assert [entry.path for entry in entries] == [
         "python/demo/__init__.py",
@@ -62,7 +74,7 @@ def test_bytecode_is_used_even_where_the_source_is_newer(
     store: Store, tmp_path: Path
 ) -> None:
     source = module(store, "python/demo.py", "print('from', __file__, __name__)\n")
-    _, compiled = add_bytecode([source], VERSION, PLENTY, store)
+    _, compiled = add_bytecode([source], TARGET, VERSION, PLENTY, tools_of(store))
     assert compiled.content
     (tmp_path / "__pycache__").mkdir()
     (tmp_path / "demo.py").write_text("print('from source')\n")
@@ -84,7 +96,7 @@ def test_bytecode_is_used_even_where_the_source_is_newer(
 def test_tracebacks_name_the_file_in_opt(store: Store) -> None:
     source = module(store, "python/demo.py", "x = 1\n")
 
-    _, compiled = add_bytecode([source], VERSION, PLENTY, store)
+    _, compiled = add_bytecode([source], TARGET, VERSION, PLENTY, tools_of(store))
 
     assert compiled.content
     assert b"/opt/python/demo.py" in compiled.content.inflated()
@@ -94,7 +106,7 @@ def test_bytecode_is_unchecked_and_by_hash(store: Store) -> None:
     text = "x = 1\n"
     source = module(store, "python/demo.py", text)
 
-    _, compiled = add_bytecode([source], VERSION, PLENTY, store)
+    _, compiled = add_bytecode([source], TARGET, VERSION, PLENTY, tools_of(store))
 
     assert compiled.content
     head = compiled.content.inflated()[:16]
@@ -119,7 +131,7 @@ def test_the_order_of_compiling_changes_no_byte(tmp_path: Path) -> None:
         entries = [module(store, path, sources[path]) for path in order]
         return {
             (entry.path, entry.content.sha256)
-            for entry in add_bytecode(entries, VERSION, PLENTY, store)
+            for entry in add_bytecode(entries, TARGET, VERSION, PLENTY, tools_of(store))
             if entry.content
         }
 
@@ -138,18 +150,20 @@ def test_what_is_no_module_of_this_python_is_left_without(store: Store) -> None:
         module(store, "bin/tool.py", "x = 1\n"),
     ]
 
-    assert add_bytecode(entries, VERSION, PLENTY, store) == tuple(entries)
+    assert add_bytecode(entries, TARGET, VERSION, PLENTY, tools_of(store)) == tuple(
+        entries
+    )
 
 
 def test_where_room_is_short_the_tops_of_packages_come_first(store: Store) -> None:
     small = module(store, "python/demo/deep/leaf.py", "x = 1\n")
     root = module(store, "python/demo/__init__.py", "y = 'longer than the leaf'\n")
-    whole = add_bytecode([small, root], VERSION, PLENTY, store)
+    whole = add_bytecode([small, root], TARGET, VERSION, PLENTY, tools_of(store))
     room = sum(
         entry.size for entry in whole if entry.path.endswith("t__." + TAG + ".pyc")
     )
 
-    entries = add_bytecode([small, root], VERSION, room, store)
+    entries = add_bytecode([small, root], TARGET, VERSION, room, tools_of(store))
 
     assert [entry.path for entry in entries[2:]] == [
         f"python/demo/__pycache__/__init__.{TAG}.pyc"
@@ -160,28 +174,30 @@ def test_the_second_time_nothing_is_compiled(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = module(store, "python/demo.py", "x = 1\n")
-    first = add_bytecode([source], VERSION, PLENTY, store)
+    first = add_bytecode([source], TARGET, VERSION, PLENTY, tools_of(store))
     monkeypatch.setattr(bytecode, "_COMPILER", Path("/nonexistent"))
 
-    assert add_bytecode([source], VERSION, PLENTY, store) == first
+    assert add_bytecode([source], TARGET, VERSION, PLENTY, tools_of(store)) == first
 
 
 def test_nothing_of_a_module_is_run(store: Store, tmp_path: Path) -> None:
     trace = tmp_path / "ran"
     source = module(store, "python/demo.py", f"open({str(trace)!r}, 'w')\n")
 
-    add_bytecode([source], VERSION, PLENTY, store)
+    add_bytecode([source], TARGET, VERSION, PLENTY, tools_of(store))
 
     assert not trace.exists()
 
 
 def test_another_version_than_the_locks_is_refused(store: Store) -> None:
+    source = module(store, "python/demo.py", "x = 1\n")
+
     with pytest.raises(BuildError) as refused:
-        add_bytecode([], f"{MINOR}.99", PLENTY, store)
+        add_bytecode([source], TARGET, f"{MINOR}.99", PLENTY, tools_of(store))
 
     assert refused.value.message == (
-        f"the lock has bytecode compiled by Python {MINOR}.99; "
-        f"this machine has {VERSION}"
+        f"the lock has bytecode compiled by Python {MINOR}.99; this machine has "
+        f"{VERSION}; containers: {NO_ENGINE}"
     )
     assert refused.value.remedy == (
         f"Install {MINOR}.99, or let the lock name another: layerforge lock; or say "
@@ -189,16 +205,16 @@ def test_another_version_than_the_locks_is_refused(store: Store) -> None:
     )
 
 
-def test_the_locks_interpreter_stays_where_it_is_here() -> None:
+def test_without_an_interpreter_there_is_no_lock_for_bytecode(store: Store) -> None:
     runtime = find_runtime("python3.13")
     target = Target(runtime=runtime, arch=Arch.ARM64)
 
     with pytest.raises(LockError) as refused:
-        choose_interpreter(target)
+        choose_interpreter(target, "", tools_of(store))
 
     assert refused.value.message == (
-        "bytecode for python3.13-arm64 needs Python 3.13, and there is none on this "
-        "machine"
+        "bytecode for python3.13-arm64 needs Python 3.13: there is none on this "
+        f"machine, and no container to take it from: {NO_ENGINE}"
     )
 
 
@@ -209,7 +225,9 @@ def test_the_estimate_is_near_what_bytecode_takes(store: Store) -> None:
         for file in sorted(folder.glob("*.py"))
     ]
 
-    compiled = add_bytecode(sources, VERSION, PLENTY, store)[len(sources) :]
+    compiled = add_bytecode(sources, TARGET, VERSION, PLENTY, tools_of(store))[
+        len(sources) :
+    ]
 
     taken = sum(entry.size for entry in compiled)
     assert taken == pytest.approx(estimate_bytecode(sources), rel=0.3)

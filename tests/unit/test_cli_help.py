@@ -100,6 +100,7 @@ def test_commands_are_listed_in_the_order_in_which_they_are_met() -> None:
         "plan",
         "export",
         "inspect",
+        "verify",
         "init",
         "runtimes",
         "recipes",

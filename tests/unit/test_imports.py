@@ -27,10 +27,10 @@ PACKAGE: Final = ROOT / "layerforge"
 LEVELS: Final = """
 errors events limits elf zipformat headers
 target tree address fields files elf_layout template
-compressor strip elf_tail zipdirectory lock client
+compressor strip elf_tail zipdirectory lock client containers.settings
 store spec indexes elf_reader archive verify
-recipes pack trim include fetch zips manifest
-ledger ecosystems
+project pack trim include fetch zips manifest containers
+recipes ledger ecosystems
 plan ecosystems.python
 jobs oversize records
 pipeline
@@ -45,7 +45,7 @@ DOORS: Final[dict[str, set[str]]] = {
     "botocore": set(),
     "click": {"cli"},
     "deflate": {"compressor"},
-    "docker": set(),
+    "docker": {"containers"},
     "elftools": set(),
     "packaging": {"ecosystems.python", "reports", "spec"},
     "requests": {"client"},

@@ -11,6 +11,7 @@ import pytest
 from layerforge.errors import ConfigError
 from layerforge.jobs import Selection, select_jobs
 from layerforge.plan import Job
+from layerforge.project import find_project
 from layerforge.recipes import read_recipe, recipes_folder
 from layerforge.spec import Requirements
 from layerforge.strip import Profile
@@ -41,7 +42,9 @@ def project(tmp_path: Path) -> Path:
 def select(project: Path) -> Select:
     def run(*names: str, **words: Any) -> tuple[Job, ...]:  # noqa: ANN401  any field
         folder = words.pop("folder", project)
-        return select_jobs(Selection(folder=folder, names=names, **words))
+        return select_jobs(
+            Selection(folder=folder, names=names, **words), find_project(folder)
+        )
 
     return run
 
@@ -131,7 +134,7 @@ class TestRecipes:
             "requests for python3.12-x86_64",
             "requests for python3.12-arm64",
         ]
-        assert jobs[0].spec.requirements == recipe.layer.requirements
+        assert jobs[0].spec.requirements == recipe.requirements
         assert jobs[0].lock_file == (project / "pylock.requests-python312-x86_64.toml")
 
     def test_lie_where_the_user_stands(self, select: Select, project: Path) -> None:
@@ -222,7 +225,7 @@ class TestRefusals:
 
     def test_of_nothing_at_all_say_how_to_begin(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:
-            select_jobs(Selection(folder=tmp_path))
+            select_jobs(Selection(folder=tmp_path), find_project(tmp_path))
 
         assert caught.value.message == (
             "there is no layerforge.toml here or in a folder above"
@@ -244,7 +247,10 @@ class TestRefusals:
         self, tmp_path: Path, words: dict[str, Any], missing: str
     ) -> None:
         with pytest.raises(ConfigError) as caught:
-            select_jobs(Selection(folder=tmp_path, names=("requests",), **words))
+            select_jobs(
+                Selection(folder=tmp_path, names=("requests",), **words),
+                find_project(tmp_path),
+            )
 
         assert caught.value.message == f"no {missing} is named for requests"
         assert caught.value.remedy == (

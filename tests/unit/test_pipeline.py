@@ -21,6 +21,7 @@ from layerforge.lock import read_lock
 from layerforge.manifest import BuildReport, manifest_path, read_manifest
 from layerforge.pipeline import build_layer, lock_layer
 from layerforge.plan import Job
+from layerforge.project import find_project
 from layerforge.records import last_build
 from layerforge.spec import Include, LayerSpec
 from layerforge.store import Store
@@ -66,7 +67,7 @@ class Place:
             runtimes=("python3.12",),
             architectures=("x86_64",),
         )
-        (job,) = select_jobs(selection)
+        (job,) = select_jobs(selection, find_project(selection.folder))
         return replace(job, spec=change(job.spec)) if change else job
 
     def build(self, job: Job | None = None) -> BuildReport:

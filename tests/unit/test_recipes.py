@@ -9,7 +9,6 @@ from packaging.requirements import Requirement
 
 from layerforge.errors import ConfigError
 from layerforge.recipes import (
-    Recipe,
     find_recipe,
     read_recipe,
     recipe_names,
@@ -26,14 +25,14 @@ PROMISED = (
 )
 
 
-def the_recipe(name: str) -> Recipe:
+def the_recipe(name: str) -> LayerSpec:
     return read_recipe(recipes_folder() / f"{name}.toml")
 
 
 RULES = {
     f"{name}/{rule.id}": rule
     for name in recipe_names()
-    for rule in the_recipe(name).layer.rules
+    for rule in the_recipe(name).rules
 }
 
 
@@ -55,16 +54,16 @@ def test_every_promised_recipe_is_there() -> None:
 def test_a_recipe_says_what_it_is_and_how_it_is_proven(name: str) -> None:
     recipe = the_recipe(name)
 
-    assert recipe.layer.name == name
-    assert recipe.layer.description
-    assert recipe.layer.requirements.lines
+    assert recipe.name == name
+    assert recipe.description
+    assert recipe.requirements.lines
     assert len(recipe.imports) > 1
     assert len(set(recipe.imports)) == len(recipe.imports)
 
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_leaves_the_versions_to_the_lock(name: str) -> None:
-    lines = the_recipe(name).layer.requirements.lines
+    lines = the_recipe(name).requirements.lines
 
     specifiers = [s for line in lines for s in Requirement(line).specifier]
 
@@ -112,25 +111,23 @@ def test_a_recipe_is_read_with_its_rules(written: Path) -> None:
         'counterexamples = ["demo/gallery.py"]\n'
     )
 
-    assert read_recipe(written) == Recipe(
-        layer=LayerSpec(
-            name="demo",
-            description="Demo",
-            requirements=Requirements(lines=("demo>=2",)),
-            exclude_runtime_sdk=True,
-            rules=(
-                StripRule(
-                    id="gallery",
-                    why="Pictures.",
-                    drop=("demo/gallery",),
-                    keep=("demo/gallery/index",),
-                    profile=Profile.SLIM,
-                    examples=("demo/gallery/a.png",),
-                    counterexamples=("demo/gallery.py",),
-                ),
+    assert read_recipe(written) == LayerSpec(
+        name="demo",
+        description="Demo",
+        requirements=Requirements(lines=("demo>=2",)),
+        exclude_runtime_sdk=True,
+        imports=("demo", "demo._native"),
+        rules=(
+            StripRule(
+                id="gallery",
+                why="Pictures.",
+                drop=("demo/gallery",),
+                keep=("demo/gallery/index",),
+                profile=Profile.SLIM,
+                examples=("demo/gallery/a.png",),
+                counterexamples=("demo/gallery.py",),
             ),
         ),
-        imports=("demo", "demo._native"),
     )
 
 
@@ -144,7 +141,7 @@ def test_all_mistakes_of_a_recipe_are_told_at_once(written: Path) -> None:
 
     assert caught.value.message == (
         f"{written}:\n"
-        '  strip.gallery.profile: found "thin", expected "none" or "safe" or "slim"\n'
         '  imports: found "demo", expected a list\n'
+        '  strip.gallery.profile: found "thin", expected "none" or "safe" or "slim"\n'
         "  requires: unknown; did you mean requirements?"
     )

@@ -19,8 +19,9 @@ from layerforge.spec import Requirements
 
 A, B = "a" * 64, "b" * 64
 REMEDY = (
-    "Name a wheel (NAME @ file:///…/NAME-1.0-py3-none-any.whl), or, for code of your "
-    "own, put its folder into the layer with include."
+    "Write NAME @ and the URL of a wheel, an sdist or a git repository (NAME @ "
+    "git+https://…@v1.0); or, for code of your own, put its folder into the layer "
+    "with include."
 )
 
 
@@ -239,8 +240,8 @@ class TestRefusals:
             ("git+https://example.org/a.git", "git+https://example.org/a.git"),
             ("git+ssh://git@example.org/a", "git+ssh://example.org/a"),
             (
-                "a @ git+https://token@example.org/a",
-                "a@ git+https://example.org/a",
+                "a @ https://token@example.org/a.rpm",
+                "a@ https://example.org/a.rpm",
             ),
             ("a @ file:///tmp/a", "a@ file:///tmp/a"),
             (
@@ -253,9 +254,20 @@ class TestRefusals:
         error = refused(file, f"{line}\n")
 
         assert error.message.replace(" @ ", "@ ") == (
-            f"{file}, line 1: {shown!r} would have to be built from source"
+            f"{file}, line 1: {shown!r} names neither a package nor its archive"
         )
         assert error.remedy == REMEDY
+
+    @pytest.mark.parametrize(
+        "url",
+        ["git+https://example.org/a.git@v1", "https://example.org/a-1.0.tar.gz#x=y"],
+    )
+    def test_are_not_of_sources_that_are_named(self, file: Path, url: str) -> None:
+        file.write_text(
+            f"a[extra] @ {url}\nb @ https://example.org/b-1-py3-none-any.whl\n"
+        )
+
+        assert read_requirements_file(file).compiled == {"a"}
 
     def test_of_a_wheel_without_its_name_ask_for_it(self, file: Path) -> None:
         error = refused(file, "./wheels/a-1.0-py3-none-any.whl\n")

@@ -58,6 +58,14 @@ for name in ("layerforge", "pytest", "ruff", "mypy", "shellcheck"):
 """
 
 
+# An engine is what ENGINE says; the images are as good as it is.
+FAKE_ENGINE: Final = {
+    "docker-engine": "#!/bin/sh\n"
+    '[ -n "$ENGINE" ] || { echo no engine answers >&2; exit 1; }\n',
+    "base-images": '#!/bin/sh\necho made\n[ "$ENGINE" != broken ]\n',
+}
+
+
 def _fake_pip_wheel() -> bytes:
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w") as wheel:
@@ -164,12 +172,15 @@ def checkout(tmp_path: Path, index: Index) -> Checkout:
     root = tmp_path / "a checkout"
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "scripts", root / "scripts", ignore=ignored)
+    for name, text in FAKE_ENGINE.items():
+        (root / "scripts" / name).write_text(text)
     without_ensurepip = tmp_path / "without-ensurepip"
     without_ensurepip.mkdir()
     (without_ensurepip / "sitecustomize.py").write_text(
         "import sys; sys.modules['ensurepip'] = None\n"
     )
     environ = {
+        "ENGINE": "unix:///var/run/docker.sock",
         "HOME": str(tmp_path),
         "NO_PROXY": "127.0.0.1",
         "PATH": os.environ["PATH"],
@@ -181,6 +192,13 @@ def checkout(tmp_path: Path, index: Index) -> Checkout:
     checkout = Checkout(root=root, environ=environ)
     checkout.write_project("first")
     return checkout
+
+
+def shell_scripts() -> list[str]:
+    """Give the scripts that scripts/check checks."""
+    check = (ROOT / "scripts/check").read_text()
+    words = check.partition("\nshellcheck ")[2].partition(" ||")[0].split()
+    return [word for word in words if word != "\\"]
 
 
 def setting_up(checkout: Checkout) -> str:
@@ -445,6 +463,55 @@ def test_scripts_test_leaves_out_network_tests_where_no_index_answers(
     assert result == (0, started, reason)
 
 
+def test_scripts_test_leaves_out_docker_tests_where_no_engine_answers(
+    checkout: Checkout,
+) -> None:
+    checkout.run("bootstrap", "test")
+
+    result = checkout.run("test", "-x", ENGINE="")
+
+    started = (
+        f"pytest in {checkout.root}: <--numprocesses> <auto> <--dist> <loadgroup> "
+        "<-m> <not docker> <-x>\n"
+    )
+    reason = (
+        "scripts/test: without the tests marked 'docker', since no engine answers\n"
+    )
+    assert result == (0, started, reason)
+
+
+def test_scripts_test_leaves_out_docker_tests_where_no_base_image_can_be_made(
+    checkout: Checkout,
+) -> None:
+    checkout.run("bootstrap", "test")
+
+    status, out, err = checkout.run("test", ENGINE="broken")
+
+    assert status == 0
+    assert out.splitlines()[-1].endswith("<-m> <not docker>")
+    assert err == (
+        "scripts/test: without the tests marked 'docker', "
+        "since scripts/base-images failed\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("engine", "reason"),
+    [("", "no engine answers"), ("broken", "scripts/base-images failed")],
+)
+def test_scripts_test_fails_without_an_engine_that_it_is_told_to_require(
+    checkout: Checkout, engine: str, reason: str
+) -> None:
+    checkout.run("bootstrap", "test")
+
+    status, out, err = checkout.run(
+        "test", ENGINE=engine, LAYERFORGE_REQUIRE_DOCKER="1"
+    )
+
+    assert (status, err) == (1, f"scripts/test: {reason}\n")
+    assert "pytest in" not in out
+
+
 def test_scripts_test_without_arguments_checks_first_and_ends_with_pytest(
     checkout: Checkout,
 ) -> None:
@@ -475,28 +542,26 @@ def test_scripts_check_runs_all_it_has_though_the_first_fails(
     status, out, _ = checkout.run("check", FAILING="ruff")
 
     where = f"in {checkout.root}:"
-    scripts = ("bench", "bootstrap", "check", "layerforge", "test")
-    shell = " ".join(f"<scripts/{name}>" for name in scripts)
+    shell = " ".join(f"<{script}>" for script in shell_scripts())
     assert status == 1
     assert out.splitlines() == [
         f"ruff {where} <check> <.>",
         f"ruff {where} <format> <--check> <.>",
         f"mypy {where} <>",
-        f"shellcheck {where} {shell} <.ci/run>",
+        f"shellcheck {where} {shell}",
     ]
 
 
 def test_every_shell_script_is_checked() -> None:
-    files = [*(ROOT / "scripts").iterdir(), *(ROOT / ".ci").iterdir()]
+    folders = ("scripts", ".ci", "build-images")
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*")]
     shell = {
         str(file.relative_to(ROOT))
         for file in files
         if file.is_file() and re.match(rb"#!.*\b(ba)?sh\n", file.read_bytes())
     }
-    check = (ROOT / "scripts/check").read_text()
-    words = check.partition("\nshellcheck ")[2].partition(" ||")[0].split()
 
-    assert set(words) - {"\\"} == shell
+    assert set(shell_scripts()) == shell
 
 
 @pytest.fixture(scope="module")

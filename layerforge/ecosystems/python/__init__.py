@@ -13,6 +13,8 @@ from typing import Final, cast
 
 from packaging.utils import canonicalize_name
 
+from layerforge.containers.image import Image
+from layerforge.containers.settings import SystemPackages
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.inputs import inputs_digest
 from layerforge.ecosystems.python.requirements import read_requirements
@@ -62,12 +64,14 @@ class _Python:
                 has = f"pins {name} {pinned}" if pinned else "doesn't pin it"
                 raise LockError(f"the requirements ask for {asked}, the lock {has}")
 
-    def obtain(self, lock: Lock, spec: LayerSpec, tools: Tools) -> tuple[Pack, ...]:
-        from layerforge.ecosystems.python.artifacts import (  # noqa: PLC0415 - as above
+    def obtain(
+        self, lock: Lock, spec: LayerSpec, target: Target, tools: Tools
+    ) -> tuple[Pack, ...]:
+        from layerforge.ecosystems.python.packs import (  # noqa: PLC0415 - as above
             obtain_packs,
         )
 
-        return obtain_packs(lock, spec, tools)
+        return obtain_packs(lock, spec, target, tools)
 
     def lay_out(
         self, packs: Sequence[Pack], target: Target, tools: Tools
@@ -85,21 +89,26 @@ class _Python:
 
         return same_or_namespace(one, other)
 
-    def choose_compiler(self, target: Target, present: str) -> str:
+    def choose_compiler(self, target: Target, present: str, tools: Tools) -> str:
         from layerforge.ecosystems.python.bytecode import (  # noqa: PLC0415 - as above
             choose_interpreter,
         )
 
-        return choose_interpreter(target, present)
+        return choose_interpreter(target, present, tools)
 
     def add_bytecode(
-        self, entries: Sequence[FileEntry], compiler: str, room: int, tools: Tools
+        self,
+        entries: Sequence[FileEntry],
+        target: Target,
+        compiler: str,
+        room: int,
+        tools: Tools,
     ) -> tuple[FileEntry, ...]:
         from layerforge.ecosystems.python.bytecode import (  # noqa: PLC0415 - as above
             add_bytecode,
         )
 
-        return add_bytecode(entries, compiler, room, tools.store)
+        return add_bytecode(entries, target, compiler, room, tools)
 
     def estimate_bytecode(self, entries: Sequence[FileEntry]) -> int:
         from layerforge.ecosystems.python.bytecode import (  # noqa: PLC0415 - as above
@@ -107,6 +116,15 @@ class _Python:
         )
 
         return estimate_bytecode(entries)
+
+    def build_image(
+        self, target: Target, packages: SystemPackages, tools: Tools
+    ) -> Image:
+        from layerforge.ecosystems.python.toolchain import (  # noqa: PLC0415 - as above
+            have_build_image,
+        )
+
+        return have_build_image(target, packages, tools)
 
     def lock_path(self, folder: Path, layer: str, target: Target) -> Path:
         return lock_path(folder, layer, target)

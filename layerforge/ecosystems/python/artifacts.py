@@ -1,23 +1,24 @@
-"""Pins' wheels: had in the store and read, or, for a lock alone, only looked at."""
+"""Wheels: had in the store and read, or, for a lock alone, only looked at."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from layerforge.client import Client, RangeUnsupported
 from layerforge.ecosystems import Tools
-from layerforge.ecosystems.python.requirements import read_requirements
 from layerforge.ecosystems.python.wheel import index_wheel, skim_wheel
+from layerforge.errors import FetchError
 from layerforge.events import Noted
 from layerforge.fetch import Download, fetch
-from layerforge.indexes import IndexSettings, machine_settings
-from layerforge.lock import Lock, Pin
+from layerforge.indexes import IndexSettings
+from layerforge.lock import Pin
 from layerforge.pack import Pack, load_pack, save_pack
-from layerforge.spec import LayerSpec
 
 _CONNECTIONS: Final = 8
 # A reader may hold a whole library: so few that memory stays bounded.
@@ -69,7 +70,7 @@ def fetch_packs(pins: Sequence[Pin], client: Client, tools: Tools) -> dict[str, 
     return packs
 
 
-def learn_packs(
+def learn_wheels(
     pins: Sequence[Pin], client: Client, tools: Tools
 ) -> Mapping[str, Pack]:
     """Give every pin's pack, by name.
@@ -96,20 +97,22 @@ def learn_packs(
     return packs | fetch_packs(opaque, client, tools)
 
 
+def sized_pins(pins: Sequence[Pin], client: Client) -> tuple[Pin, ...]:
+    """Ask for the sizes that pip doesn't tell: less of a wheel need then be fetched."""
+
+    def sized(pin: Pin) -> Pin:
+        if pin.size or pin.path or not pin.filename:
+            return pin
+        with suppress(FetchError):
+            return replace(pin, size=client.size(pin.url))
+        return pin
+
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        return tuple(pool.map(sized, pins))
+
+
 def _skim(pin: Pin, client: Client) -> Pack | None:
     try:
         return skim_wheel(pin.url, pin.filename, pin.sha256, pin.size, client)
     except RangeUnsupported:
         return None
-
-
-def obtain_packs(lock: Lock, spec: LayerSpec, tools: Tools) -> tuple[Pack, ...]:
-    """Have every pin's wheel in the store, and give the packs in the lock's order."""
-    packs = present_packs(lock.pins, tools)
-    missing = [pin for pin in lock.pins if pin.name not in packs]
-    if missing:
-        named = read_requirements(spec.requirements).indexes
-        indexes = tools.indexes.or_else(named).or_else(machine_settings())
-        with open_client(indexes) as client:
-            packs |= fetch_packs(missing, client, tools)
-    return tuple(packs[pin.name] for pin in lock.pins)

@@ -82,6 +82,21 @@ def audit(
     )
 
 
+def reached(
+    pins: Sequence[Pin],
+    metadata: Mapping[str, Metadata],
+    roots: Iterable[Requirement],
+    target: Target,
+    provided: Iterable[str],
+) -> tuple[Pin, ...]:
+    """Give the pins that the roots lead to, but by way of what is ``provided``."""
+    walk = _Walk(pins, metadata, target, frozenset(provided))
+    for root in roots:
+        walk.require(root, "the layer", "")
+    walk.follow()
+    return tuple(pin for pin in pins if walk.reached(pin.name))
+
+
 class _Walk:
     def __init__(
         self,
@@ -126,12 +141,16 @@ class _Walk:
             for requirement in self._metadata[name].requires:
                 self.require(requirement, name, extra)
 
+    def reached(self, name: str) -> bool:
+        """Say whether something that was followed requires a pin."""
+        return (name, "") in self._seen
+
     def finish(self) -> None:
         """Look at each pin by itself, and for those that nothing led to."""
         for name, pin in self._pins.items():
-            if (name, "") not in self._seen:
+            if not self.reached(name):
                 self._problem(f"{pin} is pinned, but nothing requires it")
-            if not loads(pin.filename, self._target):
+            if not pin.source and not loads(pin.filename, self._target):
                 self._problem(f"{pin.filename} does not load on {self._target}")
             self._check_python(pin)
 

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from layerforge.containers.image import Image
+from layerforge.containers.task import EngineError
 from layerforge.ecosystems import Tools
-from layerforge.ecosystems.python.artifacts import learn_packs, open_client
+from layerforge.ecosystems.python.artifacts import open_client, sized_pins
 from layerforge.ecosystems.python.foreign import (
     export_requirements,
     read_foreign_pylock,
 )
 from layerforge.ecosystems.python.inputs import inputs_digest, provided_packages
-from layerforge.ecosystems.python.resolve import Resolver
+from layerforge.ecosystems.python.packs import learn_packs
+from layerforge.ecosystems.python.pip_tools import PipTools
+from layerforge.ecosystems.python.requirements import Asked
+from layerforge.ecosystems.python.resolve import NoWheel, Resolver, hold_to_hashes
+from layerforge.ecosystems.python.sdist import Compiler
+from layerforge.ecosystems.python.toolchain import have_build_image
 from layerforge.ecosystems.python.uv import Uv
-from layerforge.indexes import machine_settings
+from layerforge.events import Noted
+from layerforge.indexes import IndexSettings, machine_settings
 from layerforge.lock import Lock, Pin
 from layerforge.pack import Pack
 from layerforge.spec import LayerSpec
@@ -32,26 +41,35 @@ def make_lock(
 ) -> tuple[Lock, Mapping[str, Pack]]:
     """Resolve a layer for a target, and give what is known of each pin's wheel."""
     asked = export_requirements(spec.requirements)
-    indexes = tools.indexes.or_else(asked.indexes).or_else(machine_settings())
+    indexes = tools.indexes.or_else(asked.settings).or_else(machine_settings())
     file = spec.requirements.file
     folder = file.parent.resolve() if file else Path.cwd()
     uv = Uv(indexes=indexes, cache=tools.store.root / "uv", folder=folder)
     provided = provided_packages(spec, target)
     with open_client(indexes) as client:
-        resolver = Resolver(
-            uv=uv,
-            client=client,
-            target=target,
-            provided=provided,
-        )
+        resolver = Resolver(uv=uv, client=client, target=target, provided=provided)
         document = read_foreign_pylock(spec.requirements, uv)
         if document is None:
-            pins = resolver.from_requirements(asked, preferred)
+            search = _Search(
+                spec=spec, asked=asked, resolver=resolver, indexes=indexes, tools=tools
+            )
+            pins = search.pins(preferred)
             wanted = asked.parsed
         else:
             pins = resolver.from_pylock(document, folder)
             wanted = tuple(Requirement(f"{p.name}=={p.version}") for p in pins)
-        packs = learn_packs(pins, client, tools)
+        compiler = Compiler(
+            target=target,
+            packages=spec.system_packages,
+            indexes=indexes,
+            client=client,
+            tools=tools,
+        )
+        packs = learn_packs(pins, compiler)
+    pins = tuple(replace(pin, version=packs[pin.name].version) for pin in pins)
+    if document is None:
+        # pip-compile can't leave out what only the runtime's packages need.
+        pins = resolver.reached(pins, packs, wanted)
     resolution = resolver.audited(pins, packs, wanted)
     lock = Lock(
         layer=spec.name,
@@ -62,3 +80,58 @@ def make_lock(
         provided=provided,
     )
     return lock, packs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Search:
+    """Where versions are found: here, or in the target's own runtime."""
+
+    spec: LayerSpec
+    asked: Asked
+    resolver: Resolver
+    indexes: IndexSettings
+    tools: Tools
+
+    def pins(self, preferred: Sequence[Pin]) -> tuple[Pin, ...]:
+        """Resolve here if that can be, and in a container where it must be."""
+        compiled = self.asked.compiled
+        if self.spec.container or compiled:
+            return self._in_container(self._image(), preferred, compiled)
+        try:
+            return self.resolver.from_requirements(self.asked, preferred)
+        except NoWheel as wheelless:
+            name, found = wheelless.name, wheelless
+        try:
+            image = self._image()
+        except EngineError as error:
+            raise _needs_engine(found, error) from error
+        message = f"{name} has no wheel for {self.resolver.target}: it is compiled"
+        self.tools.listen(Noted(message=message))
+        return self._in_container(image, preferred, frozenset({name}))
+
+    def _image(self) -> Image:
+        target, packages = self.resolver.target, self.spec.system_packages
+        return have_build_image(target, packages, self.tools)
+
+    def _in_container(
+        self, image: Image, preferred: Sequence[Pin], sources: frozenset[str]
+    ) -> tuple[Pin, ...]:
+        pip_tools = PipTools(
+            image=image,
+            target=self.resolver.target,
+            indexes=self.indexes,
+            tools=self.tools,
+        )
+        document = pip_tools.compile(self.asked, preferred=preferred, sources=sources)
+        pins = self.resolver.from_pylock(document, Path("/"))
+        hold_to_hashes(pins, self.asked.hashes)
+        return sized_pins(pins, self.resolver.client)
+
+
+def _needs_engine(wheelless: NoWheel, error: EngineError) -> NoWheel:
+    return NoWheel(
+        f"{wheelless.message}\n  to compile it, a Docker engine is needed: "
+        f"{error.message}",
+        remedy=f"{wheelless.remedy}Or have it compiled: {error.remedy}",
+        name=wheelless.name,
+    )

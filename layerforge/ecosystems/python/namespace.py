@@ -20,13 +20,13 @@ def same_or_namespace(one: FileEntry, other: FileEntry) -> bool:
     """Say whether two files may be one: equal, or both mere namespace declarations."""
     return same_file(one, other) or (
         one.path.endswith("/__init__.py")
-        and _declares_namespace(one)
-        and _declares_namespace(other)
+        and declares_namespace(one)
+        and declares_namespace(other)
     )
 
 
-def _declares_namespace(entry: FileEntry) -> bool:
-    """Say whether a file declares a namespace, and does nothing else."""
+def declares_namespace(entry: FileEntry) -> bool:
+    """Say whether a file declares a namespace (pkgutil, pkg_resources), and no more."""
     if entry.content is None or entry.size > _LONGEST:
         return False
     try:

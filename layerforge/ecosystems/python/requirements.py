@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +28,7 @@ _VARIABLE: Final = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _COMMENT: Final = re.compile(r"(?:^|\s)#.*$")
 _HASH: Final = " --hash="
 _FOREIGN_LOCKS: Final = {"uv.lock", "poetry.lock", "Pipfile.lock"}
+_SOURCES: Final = (".tar.gz", ".zip")
 _IGNORED: Final = {"--prefer-binary", "--require-hashes", "--only-binary"}
 
 
@@ -64,6 +65,22 @@ class Asked:
         """The requirements as values, without their hashes."""
         return tuple(
             Requirement(line.partition(_HASH)[0]) for line in self.requirements
+        )
+
+    @property
+    def settings(self) -> IndexSettings:
+        """Where to look, with the archives that requirements name themselves."""
+        named = (requirement.url for requirement in self.parsed)
+        return replace(self.indexes, archives=tuple(url for url in named if url))
+
+    @property
+    def compiled(self) -> frozenset[str]:
+        """The names of packages whose archive is given, and is no wheel."""
+        return frozenset(
+            canonicalize_name(requirement.name)
+            for requirement in self.parsed
+            if requirement.url
+            and not requirement.url.partition("#")[0].endswith(".whl")
         )
 
     @property
@@ -232,16 +249,22 @@ def _normalised(line: str, where: str) -> str:
         raise ConfigError(f"{where}: {shown!r} is no requirement: {reason}") from error
     requirement.name = canonicalize_name(requirement.name)
     requirement.extras = {canonicalize_name(extra) for extra in requirement.extras}
-    url = requirement.url or ""
-    if url and not url.partition("#")[0].endswith(".whl"):
+    if requirement.url and not _is_archive(requirement.url):
         raise _refuse_source(where, str(requirement))
     return _HASH.join([str(requirement), *sorted(value.strip() for value in hashes)])
+
+
+def _is_archive(url: str) -> bool:
+    """Say whether a URL is an archive's or a repository's, and not a folder's."""
+    address = url.partition("#")[0]
+    return address.startswith("git+") or address.endswith((".whl", *_SOURCES))
 
 
 def _refuse_source(where: str, value: str) -> ConfigError:
     place = f"{where}: " if where else ""
     return ConfigError(
-        f"{place}{hide_credentials(value)!r} would have to be built from source",
-        remedy="Name a wheel (NAME @ file:///…/NAME-1.0-py3-none-any.whl), or, for "
-        "code of your own, put its folder into the layer with include.",
+        f"{place}{hide_credentials(value)!r} names neither a package nor its archive",
+        remedy="Write NAME @ and the URL of a wheel, an sdist or a git repository "
+        "(NAME @ git+https://…@v1.0); or, for code of your own, put its folder into "
+        "the layer with include.",
     )

@@ -25,7 +25,7 @@ from packaging.utils import (
 )
 
 from layerforge.client import Client
-from layerforge.ecosystems.python.audit import Metadata, audit, loads
+from layerforge.ecosystems.python.audit import Metadata, audit, loads, reached
 from layerforge.ecosystems.python.requirements import Asked
 from layerforge.ecosystems.python.simple import (
     Project,
@@ -36,12 +36,21 @@ from layerforge.ecosystems.python.tags import environment, wheel_tags
 from layerforge.ecosystems.python.uv import Unresolved, Uv
 from layerforge.errors import FetchError, LockError
 from layerforge.indexes import hide_credentials
-from layerforge.lock import Pin
+from layerforge.lock import Pin, commit_archive, sorted_pins
 from layerforge.pack import Pack
 from layerforge.target import Target
 
 _ROUNDS: Final = 12
+_SOURCE: Final = (".tar.gz", ".zip")
 _SHOWN: Final = 4  # file names, in an error
+
+
+class NoWheel(LockError):  # noqa: N818 - what was found, before it is an error
+    """A package has no wheel that loads on the target, in any version asked for."""
+
+    def __init__(self, message: str, *, remedy: str, name: str) -> None:
+        super().__init__(message, remedy=remedy)
+        self.name = name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +73,7 @@ class Resolver:
     def from_requirements(
         self, asked: Asked, preferred: Sequence[Pin] = ()
     ) -> tuple[Pin, ...]:
-        """Resolve; raises `LockError` where nothing fits, with what would."""
+        """Resolve for wheels; raises `NoWheel`, or `LockError` where nothing fits."""
         unusable: list[str] = []
         for _ in range(_ROUNDS):
             try:
@@ -79,7 +88,7 @@ class Resolver:
                 raise self._explained(error, unusable) from error
             pins, wheelless = self._choose(document, Path("/"))
             if not wheelless:
-                _hold_to_hashes(pins, asked.hashes)
+                hold_to_hashes(pins, asked.hashes)
                 return pins
             unusable += [self._rule_out(package) for package in wheelless]
         raise LockError(
@@ -89,12 +98,30 @@ class Resolver:
         )
 
     def from_pylock(self, document: Mapping[str, Any], folder: Path) -> tuple[Pin, ...]:
-        """Take another tool's lock, whose paths start from ``folder``."""
+        """Take a whole lock, whose paths start from ``folder``.
+
+        What has no wheel for the target is pinned by its source. Raises `NoWheel`
+        where there is none of that either.
+        """
         pins, wheelless = self._choose(document, folder)
-        if wheelless:
-            package = wheelless[0]
-            raise self._no_wheel(package.name, f"the lock pins {package.version}")
-        return pins
+        sources: list[Pin] = []
+        for package in wheelless:
+            source = _source(package, folder)
+            if source is None:
+                raise self._no_wheel(package.name, f"the lock pins {package.version}")
+            sources.append(source)
+        return sorted_pins([*pins, *sources])
+
+    def reached(
+        self,
+        pins: Sequence[Pin],
+        packs: Mapping[str, Pack],
+        wanted: Sequence[Requirement],
+    ) -> tuple[Pin, ...]:
+        """Leave out pins that only what the runtime brings asks for."""
+        if not self.provided:
+            return tuple(pins)
+        return reached(pins, _metadata(packs), wanted, self.target, self.provided)
 
     def audited(
         self,
@@ -103,13 +130,7 @@ class Resolver:
         wanted: Sequence[Requirement],
     ) -> Resolution:
         """Hold pins to the metadata in their ``packs``; raises `LockError`."""
-        metadata = {
-            name: Metadata(
-                requires_python=pack.requires_python,
-                requires=tuple(map(Requirement, pack.requires)),
-            )
-            for name, pack in packs.items()
-        }
+        metadata = _metadata(packs)
         audited = audit(pins, metadata, wanted, self.target, self.provided)
         if audited.problems:
             raise LockError(
@@ -150,7 +171,7 @@ class Resolver:
                 pins.append(pin)
             else:
                 wheelless.append(package)
-        return tuple(sorted(pins, key=lambda pin: pin.name)), wheelless
+        return sorted_pins(pins), wheelless
 
     def _rule_out(self, package: Package) -> str:
         project = self._project(package.name)
@@ -184,7 +205,7 @@ class Resolver:
             remedy = "Loosen one of these requirements, or take another target."
         return LockError(error.message, remedy=remedy)
 
-    def _no_wheel(self, name: str, reason: str) -> LockError:
+    def _no_wheel(self, name: str, reason: str) -> NoWheel:
         project = self._project(name)
         lines = [f"{name} has no wheel that loads on {self.target}: {reason}"]
         tags = wheel_tags(self.target)
@@ -200,16 +221,24 @@ class Resolver:
             if loadable
             else "No version has one. "
         )
-        remedy += (
-            "Or build a wheel for the target (compiled in the runtime's container, the "
-            "source becomes one) and name its folder with --find-links."
+        return NoWheel("\n".join(lines), remedy=remedy, name=name)
+
+
+def _metadata(packs: Mapping[str, Pack]) -> dict[str, Metadata]:
+    return {
+        name: Metadata(
+            requires_python=pack.requires_python,
+            requires=tuple(map(Requirement, pack.requires)),
         )
-        return LockError("\n".join(lines), remedy=remedy)
+        for name, pack in packs.items()
+    }
 
 
-def _hold_to_hashes(pins: Sequence[Pin], allowed: Mapping[str, frozenset[str]]) -> None:
+def hold_to_hashes(pins: Sequence[Pin], allowed: Mapping[str, frozenset[str]]) -> None:
+    """Raise `LockError` where requirements give hashes, and a pin's is none of them."""
     for pin in pins:
-        if pin.name in allowed and f"sha256:{pin.sha256}" not in allowed[pin.name]:
+        wanted = allowed.get(pin.name)
+        if wanted is not None and f"sha256:{pin.sha256}" not in wanted:
             raise LockError(
                 f"{pin.filename} has SHA-256 {pin.sha256}, which is not among the "
                 f"hashes that the requirements give for {pin.name}",
@@ -243,6 +272,31 @@ def _best_wheel(package: Package, target: Target, folder: Path) -> Pin | None:
         url=hide_credentials(location),
         sha256=hashes["sha256"],
         size=size,
+    )
+
+
+def _source(package: Package, folder: Path) -> Pin | None:
+    """Pin what a package is to be compiled from."""
+    version = str(package.version or "")
+    if package.vcs:
+        vcs = package.vcs
+        url, part = hide_credentials(vcs.url or ""), vcs.subdirectory or ""
+        archive = commit_archive(vcs.type, url, vcs.commit_id, part)
+        return Pin(name=package.name, version=version, **archive)
+    file = package.sdist or package.archive
+    if file is None:
+        return None
+    location = file.url or (folder / str(file.path)).resolve().as_uri()
+    filename = unquote(urlsplit(location).path.rpartition("/")[2])
+    if "sha256" not in file.hashes or not filename.endswith(_SOURCE):
+        return None
+    return Pin(
+        name=package.name,
+        version=version,
+        filename=filename,
+        url=hide_credentials(location),
+        sha256=file.hashes["sha256"],
+        size=file.size or 0,
     )
 
 

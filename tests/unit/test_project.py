@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from layerforge.containers.settings import ContainerSettings, SystemPackages
 from layerforge.errors import ConfigError
 from layerforge.limits import MAX_UNZIPPED
+from layerforge.project import find_project, read_project
 from layerforge.spec import (
     Include,
     LayerSpec,
     Project,
     PublishSpec,
     Requirements,
-    find_project,
-    read_project,
 )
 from layerforge.strip import Profile
-from layerforge.target import Arch, find_runtime
+from layerforge.target import Arch, Target, find_runtime
 
 WEB = '[layers.web]\nrequirements = ["requests"]\n'
 PY312, PY313 = find_runtime("python3.12"), find_runtime("python3.13")
@@ -163,8 +163,9 @@ class TestDefaults:
 
         assert line == (
             "defaults.requirements: unknown; known here: architectures, bytecode, "
-            "collisions, description, exclude, exclude-runtime-sdk, extras, groups, "
-            "include, keep, licence, max-unzipped, publish, runtimes, strip"
+            "collisions, container, description, exclude, exclude-runtime-sdk, extras, "
+            "groups, imports, include, keep, licence, max-unzipped, publish, runtimes, "
+            "strip, system-packages"
         )
 
 
@@ -363,7 +364,7 @@ class TestMistakes:
                 "of "
                 "Lambda's. Lambda has x86_64 and arm64."
             ),
-            "colour: unknown; known here: defaults, layers",
+            "colour: unknown; known here: containers, defaults, docker, layers",
         ]
 
     def test_of_an_include_that_is_not_there_names_where_it_was_looked_for(
@@ -488,3 +489,69 @@ class TestFindProject:
         self, tmp_path: Path
     ) -> None:
         assert find_project(tmp_path) == Project(folder=tmp_path)
+
+
+class TestContainers:
+    def test_are_set_up_for_the_whole_project(self, tmp_path: Path) -> None:
+        settings = project(
+            tmp_path,
+            WEB
+            + """
+            [containers]
+            image = "mirror.example.org/python:{version}"
+            memory = "2 GiB"
+            timeout = "30 min"
+            network = "host"
+            compile-network = true
+            [docker.hosts]
+            arm64 = "ssh://builder@example.org"
+            """,
+        ).containers
+
+        assert settings == ContainerSettings(
+            image="mirror.example.org/python:{version}",
+            memory=2 << 30,
+            timeout=1800,
+            network="host",
+            compile_network=True,
+            hosts={Arch.ARM64: "ssh://builder@example.org"},
+        )
+
+    def test_name_the_base_image_of_each_target(self) -> None:
+        settings = ContainerSettings(image="a:{runtime}-{version}-{arch}-{machine}")
+        target = Target(runtime=PY313, arch=Arch.ARM64)
+
+        assert settings.base_of(target, "b") == "a:python3.13-3.13-arm64-aarch64"
+        assert ContainerSettings().base_of(target, "b") == "b"
+
+    def test_are_refused_with_every_mistake(self, tmp_path: Path) -> None:
+        lines = mistakes(
+            tmp_path,
+            WEB + '[containers]\ntimeout = "soon"\n[docker.hosts]\narm = "builder"\n'
+            'x86_64 = "builder"\n',
+        )
+
+        assert lines == [
+            (
+                'docker.hosts.x86_64: found "builder", expected the form '
+                "(ssh|tcp|unix|http|https|npipe)://.+"
+            ),
+            (
+                'containers.timeout: found "soon", expected a time: seconds, "30 min", '
+                '"2h" or "30d"'
+            ),
+            "docker.hosts.arm: unknown; did you mean arm64?",
+        ]
+
+    def test_compile_with_a_layers_own_system_packages(self, tmp_path: Path) -> None:
+        (layer,) = project(
+            tmp_path,
+            WEB + 'container = true\nimports = ["a.b"]\n'
+            'system-packages = { dnf = ["libpq-devel"], apt = ["libpq-dev"] }\n',
+        ).layers
+
+        assert layer.container
+        assert layer.imports == ("a.b",)
+        assert layer.system_packages == SystemPackages(
+            dnf=("libpq-devel",), apt=("libpq-dev",)
+        )

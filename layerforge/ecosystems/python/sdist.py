@@ -1,0 +1,181 @@
+"""Sources made into wheels: in the build container, once, and held to the target.
+
+First what building needs is gathered, with a network and the machine's settings; then
+the wheel is built with neither. What comes out is an artifact like any other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from layerforge.client import Client
+from layerforge.containers.hints import hint
+from layerforge.containers.image import Image
+from layerforge.containers.secrets import index_secrets, local_links
+from layerforge.containers.settings import SystemPackages
+from layerforge.containers.task import Task, TaskError
+from layerforge.ecosystems import Tools
+from layerforge.ecosystems.python.audit import loads
+from layerforge.ecosystems.python.toolchain import TOOLS_FOLDER, have_build_image
+from layerforge.ecosystems.python.wheel import index_wheel
+from layerforge.errors import BuildError
+from layerforge.fetch import Download, fetch
+from layerforge.indexes import IndexSettings
+from layerforge.lock import Pin
+from layerforge.pack import Pack, load_pack, save_pack
+from layerforge.target import Target
+from layerforge.tree import Tree
+from layerforge.verify import verify
+
+_PROGRAM: Final = Path(__file__).with_name("programs") / "build_wheel.py"
+_UNLOADABLE: Final = ("machine", "symbol-version")
+
+# Nothing of a build's time or order is to get into a wheel.
+_ENVIRONMENT: Final = {"SOURCE_DATE_EPOCH": "315532800", "PYTHONHASHSEED": "0"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiler:
+    """What makes wheels for a target, and where it gets all that it needs."""
+
+    target: Target
+    packages: SystemPackages
+    indexes: IndexSettings
+    client: Client
+    tools: Tools
+
+    def packs(self, pins: Sequence[Pin]) -> dict[str, Pack]:
+        """Have a wheel of each source in the store, and give their packs by name.
+
+        Raises `EngineError` where no container can be had, and `BuildError` where a
+        source can't be compiled, or its wheel would not load on the target.
+        """
+        if not pins:
+            return {}
+        image = have_build_image(self.target, self.packages, self.tools)
+        packs = {}
+        for pin in pins:
+            key = _key(pin, image, self.tools)
+            pack = _present(key, pin, self.tools)
+            if pack is None:
+                pack = self._compiled(pin, image)
+                document = json.dumps(pack.sha256).encode()
+                self.tools.store.save("compiled", key, document)
+            packs[pin.name] = pack
+        return packs
+
+    def _compiled(self, pin: Pin, image: Image) -> Pack:
+        with tempfile.TemporaryDirectory(prefix="layerforge-") as name:
+            gathered, built = Path(name, "gathered"), Path(name, "built")
+            gathered.mkdir()
+            built.mkdir()
+            self._run(self._gathering(pin, image), gathered)
+            self._run(self._building(pin, image, gathered), built)
+            wheels = list(built.glob("*.whl"))
+            if len(wheels) != 1:
+                raise BuildError(f"{pin.archive}: building gave {len(wheels)} wheels")
+            return _admit(wheels[0], pin, self.target, self.tools)
+
+    def _gathering(self, pin: Pin, image: Image) -> Task:
+        links, _ = local_links(self.indexes)
+        files: dict[str, bytes | Path] = {"/work/build_wheel.py": _PROGRAM, **links}
+        source = pin.url
+        if pin.filename:
+            source = f"/work/{pin.filename}"
+            files[source] = self._fetched(pin)
+        return Task(
+            name=f"what {pin.name} is built with",
+            doing="fetching",
+            done="fetched",
+            image=image.id,
+            arch=image.arch,
+            command=_program("gather", source),
+            files=files,
+            secrets=index_secrets(self.indexes),
+            environment=_ENVIRONMENT,
+            network=True,
+            output="/work/out",
+        )
+
+    def _fetched(self, pin: Pin) -> Path:
+        store = self.tools.store
+        download = Download(
+            name=pin.filename, url=pin.url, sha256=pin.sha256, size=pin.size or None
+        )
+        fetch([download], store, self.client, listen=self.tools.listen)
+        return store.artifact(pin.sha256)
+
+    def _building(self, pin: Pin, image: Image, gathered: Path) -> Task:
+        major, minor = min(self.target.runtime.glibc, image.glibc)
+        return Task(
+            name=str(pin),
+            doing="compiling",
+            done="compiled",
+            image=image.id,
+            arch=image.arch,
+            command=_program(
+                "build", f"manylinux_{major}_{minor}_{self.target.arch.machine}"
+            ),
+            files={"/work/build_wheel.py": _PROGRAM, "/work/in": gathered},
+            environment=_ENVIRONMENT,
+            network=self.tools.containers.settings.compile_network,
+            output="/work/out",
+        )
+
+    def _run(self, task: Task, folder: Path) -> None:
+        try:
+            self.tools.containers.run(task, folder)
+        except TaskError as error:
+            found = hint(error.lines)
+            if found:
+                error.remedy = found.remedy
+            raise
+
+
+def _key(pin: Pin, image: Image, tools: Tools) -> str:
+    network = tools.containers.settings.compile_network
+    decisive = [pin.sha256, image.id, network, _PROGRAM.read_text(encoding="utf-8")]
+    return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
+
+
+def _present(key: str, pin: Pin, tools: Tools) -> Pack | None:
+    document = tools.store.load("compiled", key)
+    sha256 = json.loads(document) if document else ""
+    if not sha256 or not tools.store.holds(sha256):
+        return None
+    pack = load_pack(tools.store, sha256)
+    return pack if pack and pack.name == pin.name else None
+
+
+def _program(*arguments: str) -> tuple[str, ...]:
+    return (f"{TOOLS_FOLDER}/bin/python", "/work/build_wheel.py", *arguments)
+
+
+def _admit(wheel: Path, pin: Pin, target: Target, tools: Tools) -> Pack:
+    """Take a wheel into the store, if it is the package and loads on the target."""
+    sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    path = tools.store.adopt(wheel, sha256)
+    pack = index_wheel(path, wheel.name, sha256)
+    if pack.name != pin.name or (pin.version and pack.version != pin.version):
+        raise BuildError(
+            f"{pin.archive} was to give {pin}, and gave {pack.name} {pack.version}",
+            remedy="Its sdist is not what its name says: take another version.",
+        )
+    findings = verify(Tree(pack.entries), target)
+    unloadable = [finding for finding in findings if finding.check in _UNLOADABLE]
+    if unloadable or not loads(wheel.name, target):
+        told = [f"{finding.path} {finding.message}" for finding in unloadable]
+        raise BuildError(
+            f"{pin} was compiled, but not for {target}:\n  "
+            + "\n  ".join(told or [f"its wheel is {wheel.name}"]),
+            remedy="Compile it in an image whose C library is not newer than the "
+            f"runtime's: --image, for {target.runtime.os}.",
+        )
+    save_pack(tools.store, pack)
+    return pack

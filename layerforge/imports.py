@@ -42,9 +42,9 @@ class Import:
 class Imported:
     """What importing one module gave; ``memory`` is what the process grew by, in bytes.
 
-    ``error`` says what was raised, or how the process ended, ``cause`` what that was
-    raised from. ``missing`` names the module that wasn't found, if that is why, and
-    ``alone`` tells that in a process of its own it could be imported. ``remedy`` is
+    ``error`` says what was raised, or how the process ended, ``cause`` what had been
+    raised before that. ``missing`` names the module that wasn't found, if that is why,
+    and ``alone`` tells that in a process of its own it could be imported. ``remedy`` is
     what the language knows of it.
     """
 

@@ -132,7 +132,7 @@ def _from_document(document: Mapping[str, Any]) -> BuildReport | None:
         RemovalReport(**row | {"paths": tuple(row["paths"])})
         for row in fields["removals"]
     )
-    fields["imports"] = tuple(fields["imports"])
+    fields["imports"] = tuple(fields.get("imports", ()))
     fields["findings"] = tuple(
         Finding(**row | {"severity": Severity(row["severity"])})
         for row in fields["findings"]

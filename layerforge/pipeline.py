@@ -29,6 +29,7 @@ from layerforge.manifest import (
 from layerforge.oversize import explain_size, refuse_hopeless
 from layerforge.pack import Pack
 from layerforge.plan import Job, present_lock
+from layerforge.proof import prove
 from layerforge.records import remember_build
 from layerforge.strip import strip
 from layerforge.tree import Tree, unite
@@ -61,8 +62,10 @@ def lock_layer(
     return lock
 
 
-def build_layer(job: Job, tools: Tools) -> BuildReport:
+def build_layer(job: Job, tools: Tools, *, probe: bool = False) -> BuildReport:
     """Build one layer for one target, and leave zip and manifest in their places.
+
+    With ``probe`` all its modules are imported first, in the runtime if it can be.
 
     Raises a `LayerforgeError`; the zip and the manifest of an earlier build are then
     still what they were. `records.last_build` tells whether it is worth doing.
@@ -89,6 +92,8 @@ def build_layer(job: Job, tools: Tools) -> BuildReport:
     trimmed = _trimmed(united, job, tools)
     tree = _with_bytecode(trimmed, job, lock, tools)
     findings = verify(tree, job.target)
+    if probe:
+        findings += prove(tree, job, tools)
     archive = write_archive(tree, job.output)
     report = BuildReport(
         layer=job.spec.name,

@@ -17,7 +17,7 @@ from typing import Final
 from layerforge.containers.image import Image
 from layerforge.containers.service import Containers
 from layerforge.containers.task import EngineError
-from layerforge.ecosystems.python import probing
+from layerforge.ecosystems import ecosystem_of
 from layerforge.errors import VerifyError
 from layerforge.events import Listener, Noted, silent
 from layerforge.imports import How, Import, Imported, Importer, Run
@@ -34,7 +34,7 @@ class ProbeResult:
     """One module as it was imported; ``memory`` is what that took, in bytes.
 
     A failed one that is ``optional`` lacks what nothing in the layer brings, and
-    nobody asked for it. ``error``, the ``cause`` that it was raised from, and
+    nobody asked for it. ``error``, the ``cause`` that it was raised after, and
     ``trace`` are the language's own words.
     """
 
@@ -139,8 +139,8 @@ def judge(
     )
 
 
-def _importer(_target: Target) -> Importer:
-    return probing
+def _importer(target: Target) -> Importer:
+    return ecosystem_of(target).importer()
 
 
 def _with_required(

@@ -23,11 +23,14 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from layerforge.containers.engine import Engine
+from layerforge.containers.secrets import proxies
 from layerforge.containers.service import Containers
 from layerforge.containers.streams import ImageBuild, build
 from layerforge.errors import LayerforgeError
@@ -40,7 +43,6 @@ CERTIFICATES: Final = Path("/usr/local/share/ca-certificates")
 KEYRING: Final = "/usr/share/keyrings/debian-archive-keyring.gpg"
 BINFMT: Final = Path("/proc/sys/fs/binfmt_misc")
 LABEL: Final = "layerforge.recipe"
-STAGE: Final = "layerforge.stage=base"
 
 # A suite whose glibc is no newer than that of Amazon Linux 2023, which is 2.34, where
 # there is one with that Python or that can compile it. None has Amazon Linux 2's 2.26.
@@ -111,9 +113,10 @@ class Base:
 
     @property
     def digest(self) -> str:
-        """Digest all that it is made of by this checkout and this machine."""
-        sources = [Path(__file__), *sorted(RECIPE.iterdir()), *_certificates()]
-        digest = hashlib.sha256(f"{self.name} {self.packages}".encode())
+        """Digest what it is made of, as far as this checkout and machine decide."""
+        sources = [*sorted(RECIPE.iterdir()), *_certificates()]
+        words = (self.name, self.suite, self.packages)
+        digest = hashlib.sha256(repr(words).encode())
         for source in sources:
             digest.update(hashlib.sha256(source.read_bytes()).digest())
         return digest.hexdigest()
@@ -172,8 +175,7 @@ def _have(base: Base, engine: Engine) -> None:
     folder = _cache()
     folder.mkdir(parents=True, exist_ok=True)
     tar = folder / f"{base.target}-{base.digest[:12]}.tar"
-    with (folder / "lock").open("w") as lock, engine.explained():
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _alone(folder), engine.explained():
         if base.foreign:
             _see_to_emulation(base.target.arch)
         if _recipe_of(base, engine) == base.digest:
@@ -185,6 +187,18 @@ def _have(base: Base, engine: Engine) -> None:
             return
         _make(base, engine)
         _keep(base, engine, tar)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold off other processes; a lock of the system's ends with whoever has it."""
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("another process makes images; waiting for that")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _cache() -> Path:
@@ -211,17 +225,16 @@ def _make(base: Base, engine: Engine) -> None:
             shutil.copy(certificate, folder / "ca-certificates")
         _fetch_runtime(base, folder / "runtime")
         _fetch_emulator(base, folder / "aws-lambda-rie")
+        files = (*RECIPE.iterdir(), *folder.iterdir())
         recipe = ImageBuild(
             name=base.name,
             arch=base.target.arch,
-            context={
-                path.name: path for path in (*RECIPE.iterdir(), *folder.iterdir())
-            },
+            context={path.name: path for path in files},
             arguments={"PYTHON": base.target.runtime.version, "MIRROR": mirror},
+            proxies=proxies(),
             labels={LABEL: base.digest},
         )
         build(engine, recipe, _hear)
-    engine.client.images.prune(filters={"dangling": True, "label": STAGE})
 
 
 def _keep(base: Base, engine: Engine, tar: Path) -> None:
@@ -262,12 +275,13 @@ def _make_rootfs(base: Base, mirror: str, tar: Path) -> None:
     if base.foreign:
         hook = f'{shlex.quote(str(RECIPE / "settle-rootfs"))} "$1"'
         options = ["--variant=extract", "--skip=check/qemu", f"--extract-hook={hook}"]
-    debian = {"x86_64": "amd64"}.get(str(base.target.arch), "arm64")
+    # Debian calls machines as images do.
+    machine = base.target.arch.docker.removeprefix("linux/")
     _run(
         "mmdebstrap",
         "--quiet",
         *options,
-        f"--arch={debian}",
+        f"--arch={machine}",
         f"--include={','.join(base.packages)}",
         base.suite,
         str(tar),
@@ -340,7 +354,12 @@ def _refuse_without_root(what: str) -> None:
 
 def _run(*command: str) -> None:
     """Run a program; what it says goes to stderr, since stdout has names of images."""
-    environ = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    # With a fixed time the same packages give mmdebstrap the same tar, so that the
+    # engine's own cache has what was compiled on it.
+    environ = os.environ | {
+        "DEBIAN_FRONTEND": "noninteractive",
+        "SOURCE_DATE_EPOCH": "946684800",  # 2000-01-01
+    }
     subprocess.run(
         command,
         check=True,

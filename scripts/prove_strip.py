@@ -204,7 +204,10 @@ def write_tree(entries: Iterable[FileEntry], folder: Path) -> None:
 def imports_of(
     entries: Iterable[FileEntry], interpreter: Interpreter
 ) -> tuple[str, ...]:
-    """Give an import statement for each module, but for those that are programs."""
+    """Give an import statement for each module but for programs and tests.
+
+    What is left of tests is there for the modules that import it: those tell.
+    """
     modules = set()
     for entry in entries:
         path = entry.path.removeprefix("python/")
@@ -213,7 +216,8 @@ def imports_of(
         named = all(
             part.isidentifier() and not keyword.iskeyword(part) for part in parts
         )
-        if suffix and named and parts[-1] not in {"__main__", "conftest"}:
+        tests = "tests" in path.split("/")[:-1]
+        if suffix and named and not tests and parts[-1] not in {"__main__", "conftest"}:
             modules.add(".".join(parts))
     return tuple(f"import {module}" for module in sorted(modules))
 
@@ -273,9 +277,8 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     layers = f"{len(built)} of {len(verdicts)} layers"
     lines = [f"{layers}, {ran:,} statements run, {broken} broken"]
     for profile in (Profile.SAFE, Profile.SLIM):
-        left_out = Counter(
-            {rule.id: sizes[rule.id] for rule in all_rules() if rule.profile is profile}
-        )
+        rules = {rule.id for rule in all_rules() if rule.profile is profile}
+        left_out = Counter({rule: sizes[rule] for rule in rules & sizes.keys()})
         lines.append(f"{profile} leaves out {left_out.total():,} bytes")
         for rule, size in left_out.most_common():
             lines.append(f"  {rule:20} {files[rule]:7,} files {size:13,} bytes")

@@ -36,6 +36,7 @@ from layerforge.verify import Severity
 @selection_options
 @output_options
 @click.option("--force", is_flag=True, help="Build even where nothing has changed.")
+@click.option("--probe", is_flag=True, help="Import everything in the runtime first.")
 @index_options
 @container_options
 @store_options
@@ -47,7 +48,7 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
     layerforge.toml or FILE.
     """
     console = console_of(options)
-    force = options.pop("force")
+    force, probe = options.pop("force"), options.pop("probe")
     project = find_project(Path.cwd())
     jobs = jobs_of(options, project)
     documents: list[dict[str, Any]] = []
@@ -55,7 +56,7 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
     with tools_of(options, console, project) as tools:
         for job in jobs:
             try:
-                report = _build(job, tools, force=force)
+                report = _build(job, tools, force=force, probe=probe)
             except LayerforgeError as error:
                 failures.append(error)
                 documents.append({"job": str(job), "error": error_document(error)})
@@ -71,14 +72,14 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
         raise click.exceptions.Exit(failures[0].exit_code)
 
 
-def _build(job: Job, tools: Tools, *, force: bool) -> BuildReport:
-    report = None if force else last_build(job, tools.store)
+def _build(job: Job, tools: Tools, *, force: bool, probe: bool) -> BuildReport:
+    report = None if force or probe else last_build(job, tools.store)
     if report:
         return report
     # Imported where there is something to do: it takes longer than to see that.
     from layerforge.pipeline import build_layer  # noqa: PLC0415
 
-    return build_layer(job, tools)
+    return build_layer(job, tools, probe=probe)
 
 
 def _show(job: Job, report: BuildReport, console: Console) -> None:

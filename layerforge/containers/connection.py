@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from socket import AF_UNIX, socket
 from typing import TYPE_CHECKING, Final
 
 from layerforge.containers.endpoint import CHOICES, Endpoint
@@ -13,6 +14,8 @@ from layerforge.errors import BuildError
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from docker.api.client import APIClient
+    from docker.tls import TLSConfig
 
 _CONNECTING: Final = 10  # seconds
 _ANSWERING: Final = 60
@@ -73,24 +76,37 @@ def foreign_errors() -> tuple[type[Exception], ...]:
 def _client(endpoint: Endpoint) -> DockerClient:
     """Connect; docker asks for the engine's version at once."""
     import docker  # noqa: PLC0415 - slow to import, and few commands need it
-    from docker.tls import TLSConfig  # noqa: PLC0415 - the same
 
     if endpoint.address.startswith("ssh:") and not find_spec("paramiko"):
         raise EngineError(
             f"the engine at {endpoint} is reached by SSH, which needs paramiko",
             remedy="Install it beside layerforge: pip install 'docker[ssh]'.",
         )
-    tls: TLSConfig | bool = False
-    if endpoint.certificates:
-        certificate, key = endpoint.certificate("cert"), endpoint.certificate("key")
-        tls = TLSConfig(
-            client_cert=(certificate, key) if certificate and key else None,
-            ca_cert=endpoint.certificate("ca"),
-            verify=endpoint.verify,
-        )
+    if endpoint.address.startswith("unix://"):
+        # docker leaves its own socket open where it can't connect.
+        with socket(AF_UNIX) as trial:
+            trial.connect(endpoint.address.removeprefix("unix://"))
+    tls = _tls(endpoint) if endpoint.certificates else False
     client = docker.DockerClient(endpoint.address, tls=tls, timeout=_CONNECTING)
     client.api.timeout = _ANSWERING
     return client
+
+
+def _tls(endpoint: Endpoint) -> TLSConfig:
+    from docker.tls import TLSConfig  # noqa: PLC0415 - docker is slow to import
+
+    class OwnAuthority(TLSConfig):
+        def configure_client(self, client: APIClient) -> None:
+            super().configure_client(client)
+            # Else REQUESTS_CA_BUNDLE wins over the authority that is named here.
+            client.trust_env = False
+
+    certificate, key = endpoint.certificate("cert"), endpoint.certificate("key")
+    return OwnAuthority(
+        client_cert=(certificate, key) if certificate and key else None,
+        ca_cert=endpoint.certificate("ca"),
+        verify=endpoint.verify,
+    )
 
 
 def _reason(error: Exception) -> str:
@@ -98,7 +114,7 @@ def _reason(error: Exception) -> str:
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror.lower()
+            return f"{cause.strerror[:1].lower()}{cause.strerror[1:]}"
     if any("timeout" in type(cause).__name__.lower() for cause in causes):
         return "it does not answer"
     return str(causes[-1]) or type(causes[-1]).__name__

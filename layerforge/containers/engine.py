@@ -100,7 +100,8 @@ class Engine:
             with self.explained():
                 outcome = self._run(task, settings, folder, listen)
         except Exception as error:
-            listen(Failed(task=task.name, reason=str(error)))
+            reason = str(error).partition("\n")[0]
+            listen(Failed(task=task.name, reason=reason))
             raise
         listen(Finished(task=task.name))
         return outcome
@@ -147,10 +148,13 @@ class Engine:
                     api, name, task, settings, secrets=unpacked, listen=listen
                 )
             except NotFound as error:
+                self._stay_open()
                 raise TaskError(
-                    f"{task} ended early: somebody removed its container",
-                    remedy="Try again.",
+                    f"{task} ended early: somebody removed its container"
                 ) from error
+            except TaskError:
+                self._stay_open()
+                raise
             files: tuple[Path, ...] = ()
             if task.output and folder:
                 files = extract(api.get_archive(name, task.output)[0], folder)
@@ -203,17 +207,22 @@ class Engine:
             raise EngineError("the work was stopped")
 
     def _remove_container(self, name: str) -> None:
-        if name in self._containers and self._connected:
-            # What can't be removed now is swept later.
-            with suppress(*foreign_errors()):
-                self._connected[1].api.remove_container(name, force=True, v=True)
-            self._containers.discard(name)
+        if name in self._containers:
+            with self._forgiving():
+                self.client.api.remove_container(name, force=True, v=True)
+                self._containers.discard(name)
 
     def _remove_volume(self, name: str) -> None:
-        if name in self._volumes and self._connected:
-            with suppress(*foreign_errors()):
-                self._connected[1].api.remove_volume(name, force=True)
-            self._volumes.discard(name)
+        if name in self._volumes:
+            with self._forgiving():
+                self.client.api.remove_volume(name, force=True)
+                self._volumes.discard(name)
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        """Let a removal fail: `close` tries again, and the next process sweeps."""
+        with suppress(*foreign_errors()):
+            yield
 
 
 def _fresh_name() -> str:

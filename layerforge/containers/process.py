@@ -9,6 +9,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from layerforge.containers.settings import ContainerSettings
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-LAST_LINES: Final = 20
+LAST_LINES: Final = 20  # of those kept, in a message
+KEPT_LINES: Final = 200  # what tells the reason often stands far from the end
 MAX_STDOUT: Final = 64 << 20  # bytes
 _HEARTBEAT: Final = 30.0  # seconds of silence, then the engine is asked how it is
 _ENDING: Final = 10  # seconds from the end of the output to the exit status
@@ -52,23 +54,26 @@ def attend(  # noqa: PLR0913 - the job, what it is given, and who hears of it
     """
     seconds = settings.timeout
     output = _Output(task, listen)
-    # Attached before it starts, so that not a byte is lost.
-    attached = _Attached(api, container, stdin=bool(secrets), seconds=seconds)
-    _start(api, container, task)
-    try:
-        attached.send(secrets)
-        for stream, data in attached.frames():
-            output.take(stream, data)
-    except _OverTimeError:
-        raise TaskError(
-            f"{task} took longer than {seconds:,} s",
-            remedy="Allow more: `timeout` in `[containers]` of layerforge.toml.",
-            lines=output.last_lines,
-        ) from None
-    status = int(api.wait(container, timeout=_ENDING)["StatusCode"])
-    if status:
-        state = api.inspect_container(container)["State"]
-        raise _failure(task, settings, status, state, output.last_lines)
+    with _starting(task):
+        attached = _Attached(api, container, stdin=bool(secrets), seconds=seconds)
+    with closing(attached):
+        with _starting(task):  # now, so that not a byte is lost
+            api.start(container)
+        try:
+            attached.send(secrets)
+            for stream, data in attached.frames():
+                output.take(stream, data)
+        except _OverTimeError:
+            raise TaskError(
+                f"{task} took longer than {seconds:,} s",
+                remedy="Allow more: `timeout` in `[containers]` of layerforge.toml.",
+                lines=output.last_lines,
+            ) from None
+    api.wait(container, timeout=_ENDING)
+    # Podman's answer to that is 0 for a container that was removed meanwhile.
+    state = api.inspect_container(container)["State"]
+    if state["ExitCode"]:
+        raise _failure(task, settings, state, output.last_lines)
     if attached.broken:
         raise ConnectionResetError("the connection broke")
     return output.stdout
@@ -79,11 +84,12 @@ def plain(line: str) -> str:
     return _CONTROLS.sub("", line).expandtabs().rstrip()[:_LONGEST_LINE]
 
 
-def _start(api: APIClient, container: str, task: Task) -> None:
+@contextmanager
+def _starting(task: Task) -> Iterator[None]:
     from docker.errors import APIError  # noqa: PLC0415 - docker is slow to import
 
     try:
-        api.start(container)
+        yield
     except APIError as error:
         raise TaskError(
             f"{task} could not start: {error.explanation}",
@@ -94,11 +100,11 @@ def _start(api: APIClient, container: str, task: Task) -> None:
 def _failure(
     task: Task,
     settings: ContainerSettings,
-    status: int,
     state: dict[str, Any],
     lines: tuple[str, ...],
 ) -> TaskError:
-    told = "".join(f"\n  {line}" for line in lines)
+    status = state["ExitCode"]
+    told = "".join(f"\n  {line}" for line in lines[-LAST_LINES:])
     if state.get("OOMKilled") or status == _KILLED:
         limit = f" ({settings.memory / (1 << 20):,.0f} MiB)" if settings.memory else ""
         return TaskError(
@@ -144,9 +150,16 @@ class _Attached:
         self._deadline = time.monotonic() + seconds if seconds else None
         streams = {"stdin": int(stdin), "stdout": 1, "stderr": 1, "stream": 1}
         # Kept, since what it belongs to closes when it goes.
-        self._response = api.attach_socket(container, streams)
+        self._stream: Any = api.attach_socket(container, streams)
         # A socket in a file's clothing; under TLS and SSH it comes bare.
-        self._socket: Any = getattr(self._response, "_sock", self._response)
+        self._socket: Any = getattr(self._stream, "_sock", self._stream)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        # The answer is hung on what docker gives, and holds the socket open as well.
+        answer = getattr(self._stream, "_response", self._stream)
+        for part in (answer, self._stream, self._socket):
+            part.close()
 
     def send(self, data: bytes) -> None:
         """Write to the standard input, as long as somebody reads."""
@@ -186,15 +199,18 @@ class _Attached:
 
     def _patiently(self, act: Callable[[Any], _T], argument: object, ended: _T) -> _T:
         """Wait for a socket, but neither for a dead engine nor beyond the time."""
+        over = False
         while True:
-            self._socket.settimeout(self._patience())
+            # What was said last may still be on its way when a process has ended.
+            self._socket.settimeout(_ENDING if over else self._patience())
             try:
                 return act(argument)
             except TimeoutError:
+                if over:
+                    return ended
                 # Raises where the engine doesn't answer.
                 state = self._api.inspect_container(self._container)["State"]
-                if not state["Running"]:
-                    return ended
+                over = not state["Running"]
 
     def _patience(self) -> float:
         if self._deadline is None:
@@ -215,7 +231,7 @@ class _Output:
         self._task = task
         self._listen = listen
         self._stdout = bytearray()
-        self._last = deque[str](maxlen=LAST_LINES)
+        self._last = deque[str](maxlen=KEPT_LINES)
         self._begun = {_STDOUT: "", _STDERR: ""}
         self._decoders = {
             stream: codecs.getincrementaldecoder("utf-8")("replace")
@@ -246,7 +262,7 @@ class _Output:
         # A carriage return begins a line anew: a progress bar moves.
         *lines, rest = re.split("[\r\n]+", text)
         self._begun[stream] = rest[-_LONGEST_LINE:]
-        for line in lines if stream == _STDERR else lines[-LAST_LINES:]:
+        for line in lines if stream == _STDERR else lines[-KEPT_LINES:]:
             self._tell(stream, line)
 
     def _tell(self, stream: int, line: str) -> None:

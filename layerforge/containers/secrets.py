@@ -40,8 +40,17 @@ _ALWAYS: Final = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ASKPASS": "",
 }
+# git knows no other place for it.
+_NETRC_OF_GIT: Final = (
+    f'ln -sf {SECRETS_FOLDER}/netrc "${{HOME:-/root}}/.netrc" || true\n'.encode()
+)
 # The installers' names for what they install, as pip knows them.
 _DISTRIBUTIONS: Final = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_CERTIFICATE: Final = re.compile(
+    rb"-----BEGIN (?:TRUSTED )?CERTIFICATE-----"
+    rb".+?-----END (?:TRUSTED )?CERTIFICATE-----",
+    re.DOTALL,
+)
 # What netrc means by quotes and backslashes is another thing since Python 3.11.
 _PLAIN: Final = re.compile(r"[!#-\[\]-~]+")
 
@@ -71,6 +80,8 @@ def index_secrets(
         f"export {name}={shlex.quote(value)}\n"
         for name, value in sorted(variables.items())
     ).encode()
+    if files["netrc"]:
+        files["environment"] += _NETRC_OF_GIT
     return {name: data for name, data in files.items() if data}
 
 
@@ -114,27 +125,33 @@ def out_of_reach(settings: IndexSettings, *, network: str = "") -> tuple[str, ..
 
 
 def read_bundle(name: str) -> bytes:
-    """Read the certificates of a file or folder; none where none is named.
+    """Read the certificates (PEM) of a file or folder; none where none is named.
 
-    Raises `ConfigError` where it isn't there.
+    Nothing else that stands there is given, such as a key. Raises `ConfigError` where
+    there are none.
     """
     if not name:
         return b""
     path = Path(name)
-    if path.is_dir():  # as OpenSSL has it: a file a certificate, and links by hash
-        files = {file.resolve() for file in path.iterdir() if file.is_file()}
-        return b"\n".join(
-            data
-            for data in map(Path.read_bytes, sorted(files))
-            if b"-----BEGIN" in data
-        )
     try:
-        return path.read_bytes()
+        # A folder, as OpenSSL has it, names each certificate by its hash as well.
+        files = (
+            sorted(filter(Path.is_file, path.iterdir())) if path.is_dir() else [path]
+        )
+        texts = [file.read_bytes() for file in files]
     except OSError as error:
-        raise ConfigError(
-            f"the CA bundle {path} can't be read: {error.strerror}",
-            remedy="Is the path right, in pip's cert setting or REQUESTS_CA_BUNDLE?",
-        ) from error
+        raise _no_bundle(f"{path} can't be read: {error.strerror}") from error
+    found = [text for each in texts for text in _CERTIFICATE.findall(each)]
+    if not found:
+        raise _no_bundle(f"{path} has no certificates")
+    return b"".join(text + b"\n" for text in dict.fromkeys(found))
+
+
+def _no_bundle(reason: str) -> ConfigError:
+    return ConfigError(
+        f"the CA bundle {reason}",
+        remedy="Is the path right, in pip's cert setting or REQUESTS_CA_BUNDLE?",
+    )
 
 
 def proxies() -> dict[str, str]:
@@ -170,7 +187,12 @@ def _machines(settings: IndexSettings) -> dict[str, Pair]:
     """
     servers: dict[str, set[tuple[str, str]]] = defaultdict(set)
     pairs: dict[str, set[Pair]] = defaultdict(set)
-    for url in (*settings.addresses, *filter(_is_remote, settings.find_links)):
+    named = (url.removeprefix("git+") for url in settings.archives)
+    for url in (
+        *settings.addresses,
+        *filter(_is_remote, settings.find_links),
+        *(url for url in named if _is_remote(url) and split_userinfo(url)[1]),
+    ):
         bare, pair = split_userinfo(url)
         parts = urlsplit(bare)
         host = parts.hostname or ""

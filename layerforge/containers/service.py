@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from layerforge.containers import images
 from layerforge.containers.endpoint import Endpoint, find_endpoints
 from layerforge.containers.engine import Engine
 from layerforge.containers.image import Image
@@ -56,8 +57,6 @@ class Containers:
 
         Raises `EngineError`, `ImageError`.
         """
-        from layerforge.containers import images  # noqa: PLC0415
-
         return images.base_image(
             self.engine(target.arch), target, self.settings, self._listen
         )
@@ -72,8 +71,6 @@ class Containers:
 
         ``wheels`` gives the files of the Python tools, and is called only then.
         """
-        from layerforge.containers import images  # noqa: PLC0415
-
         return images.build_image(
             self.engine(target.arch),
             target,

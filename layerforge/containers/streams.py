@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from layerforge.events import (
 from layerforge.target import Arch
 
 LAST_LINES: Final = 20
+_BOOKKEEPING: Final = re.compile(r" ---> |Removing intermediate container ")
 # An engine is silent while a step computes, or an emulated one does.
 _PATIENCE: Final = 3600  # seconds
 
@@ -49,14 +51,20 @@ class ImageBuild:
 def build(engine: Engine, image: ImageBuild, listen: Listener = silent) -> None:
     """Build an image; raises `ImageError` with what a failing step said last."""
     last = deque[str](maxlen=LAST_LINES)
+    begun = ""
 
     def hear(said: Mapping[str, Any]) -> None:
-        for line in filter(None, map(plain, said.get("stream", "").splitlines())):
-            last.append(line)
-            listen(Said(task=image.name, line=line))
+        nonlocal begun
+        # What comes is as long as a step's process wrote at once.
+        *lines, begun = re.split("[\r\n]+", begun + said.get("stream", ""))
+        for line in filter(None, map(plain, lines)):
+            if not _BOOKKEEPING.match(line):
+                last.append(line)
+                listen(Said(task=image.name, line=line))
 
     with _told(engine, image.name, "building", "built", listen):
         reason = _follow(_start_build(engine, image), hear)
+        hear({"stream": "\n"})
         if reason:
             told = "".join(f"\n  {line}" for line in last)
             raise ImageError(
@@ -126,8 +134,8 @@ def _follow(
     stream: Iterable[Mapping[str, Any]], hear: Callable[[Mapping[str, Any]], None]
 ) -> str:
     """Hear all that is said; give the reason where it ends with an error, else ''."""
-    for said in stream:
-        if "error" in said:
-            return str(said["error"])
+    reason = ""
+    for said in stream:  # to its end, so that the connection is free again
+        reason = reason or str(said.get("error", ""))
         hear(said)
-    return ""
+    return reason

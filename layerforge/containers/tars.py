@@ -17,7 +17,7 @@ from layerforge.errors import ArchiveError, BuildError
 _CHUNK: Final = 1 << 20  # bytes
 # 2000-01-01: what tools write into zips can't be older than 1980.
 _MTIME: Final = 946_684_800
-_MAX_FILES: Final = 100_000
+_MAX_ENTRIES: Final = 100_000
 _MAX_BYTES: Final = 4 << 30
 _END: Final = bytes(2 * tarfile.BLOCKSIZE)
 
@@ -47,21 +47,21 @@ def extract(
     chunks: Iterable[bytes],
     folder: Path,
     *,
-    max_files: int = _MAX_FILES,
+    max_entries: int = _MAX_ENTRIES,
     max_bytes: int = _MAX_BYTES,
 ) -> tuple[Path, ...]:
     """Put what is in a tar's one top folder into ``folder``; give the files, sorted.
 
     Raises `ArchiveError` for anything but folders and regular files below it, for a
-    name that comes twice, and beyond ``max_files`` or ``max_bytes``.
+    name that comes twice, and beyond ``max_entries`` or ``max_bytes``.
     """
     files: list[Path] = []
     room = max_bytes
     try:
         with tarfile.open(fileobj=cast("IO[bytes]", _Reader(chunks)), mode="r|") as tar:
-            for number, member in enumerate(tar):
-                if number > max_files:
-                    raise ArchiveError(f"a job left more than {max_files:,} files")
+            for number, member in enumerate(tar, start=1):
+                if number > max_entries:
+                    raise ArchiveError(f"a job left more than {max_entries:,} entries")
                 path = folder.joinpath(*_inner(member))
                 content = tar.extractfile(member)
                 if content is None:

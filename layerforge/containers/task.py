@@ -65,7 +65,7 @@ class ImageError(BuildError):
 
 
 class TaskError(BuildError):
-    """A job failed; ``lines`` are the last that it said, ``status`` how it ended.
+    """A job failed; ``lines`` are the last 200 that it said, ``status`` how it ended.
 
     ``status`` is None where it was ended: out of time, or out of memory.
     """

@@ -13,6 +13,7 @@ from layerforge.containers.service import Containers
 from layerforge.containers.settings import SystemPackages
 from layerforge.errors import ConfigError
 from layerforge.events import Listener, silent
+from layerforge.imports import Importer
 from layerforge.indexes import IndexSettings
 from layerforge.lock import Lock, Pin
 from layerforge.pack import Pack
@@ -97,6 +98,9 @@ class Ecosystem(Protocol):
         self, target: Target, packages: SystemPackages, tools: Tools
     ) -> Image:
         """Have the container image that sources are compiled in."""
+
+    def importer(self) -> Importer:
+        """Give what finds and imports modules, for a proof."""
 
     def lock_path(self, folder: Path, layer: str, target: Target) -> Path:
         """Say where a layer's lock is."""

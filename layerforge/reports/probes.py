@@ -17,7 +17,7 @@ _MODULE_WIDTH: Final = 34
 _PACKAGE_WIDTH: Final = 20
 _MOST: Final = 40  # rows of modules that could be imported, the slowest
 _REASON: Final = 4  # columns that a reason is set in
-_LONGEST: Final = 400  # characters of a reason
+_LONGEST: Final = 240  # characters of a reason; JSON has all
 
 _PLACES: Final = {
     How.RUNTIME: "in the runtime, under Lambda's runtime interface",
@@ -82,15 +82,16 @@ def _more(rows: Iterable[ProbeResult]) -> list[str]:
     return [f"  and {more} more, all ok"] if more > 0 else []
 
 
-def _why(row: ProbeResult) -> tuple[str, str]:
-    return row.cause or row.error, row.remedy
+def _why(row: ProbeResult) -> tuple[str, str, str]:
+    return row.error, row.cause, row.remedy
 
 
 def _reasons(alike: Sequence[ProbeResult]) -> list[str]:
     """Say why modules failed, and what helps, below their rows."""
-    said, remedy = _why(alike[0])
-    names = [row.module for row in alike if len(row.module) > _MODULE_WIDTH]
-    texts = [*names, clipped(" ".join(said.split()), _LONGEST)]
+    error, cause, remedy = _why(alike[0])
+    texts = [row.module for row in alike if len(row.module) > _MODULE_WIDTH]
+    texts.append(clipped(" ".join(error.split()), _LONGEST))
+    texts += [f"after {clipped(' '.join(cause.split()), _LONGEST)}"] if cause else []
     texts += [f"try: {remedy}"] if remedy else []
     return [wrapped(" " * _REASON + text, _WIDTH) for text in texts]
 

@@ -37,8 +37,9 @@ PYTHON_3_11 = Target(runtime=find_runtime("python3.11"), arch=Arch.X86_64)
 MODULE = """
 #include <Python.h>
 #include <math.h>
+static volatile double EXPONENT = 2.0;
 static PyObject *answer(PyObject *self, PyObject *x) {
-    return PyFloat_FromDouble(pow(PyFloat_AsDouble(x), 2.0));
+    return PyFloat_FromDouble(pow(PyFloat_AsDouble(x), EXPONENT));
 }
 static PyMethodDef methods[] = {{"square", answer, METH_O, NULL}, {NULL}};
 static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, "tiny", NULL, -1, methods};
@@ -46,11 +47,13 @@ PyMODINIT_FUNC PyInit_tiny(void) { return PyModule_Create(&def); }
 """
 SETUP = """
 from setuptools import Extension, setup
-setup(name="tiny", version="1.0", ext_modules=[Extension("tiny", ["tiny.c"])])
+setup(name="tiny", version="1.0", ext_modules=[
+    Extension("tiny", ["tiny.c"], libraries=["m"])
+])
 """
 
 
-def make_sdist(folder: Path, **files: str) -> Path:
+def make_sdist(folder: Path, **files: str | None) -> Path:
     """Write an sdist of a package named tiny, of a C extension if not told else."""
     whole = {
         "setup.py": SETUP,
@@ -61,6 +64,8 @@ def make_sdist(folder: Path, **files: str) -> Path:
     path = folder / "tiny-1.0.tar.gz"
     with tarfile.open(path, "w:gz") as tar:
         for name, text in whole.items():
+            if text is None:
+                continue
             member = tarfile.TarInfo(f"tiny-1.0/{name}")
             member.size = len(text)
             tar.addfile(member, io.BytesIO(text.encode()))
@@ -174,6 +179,7 @@ def test_cython_and_cffi_packages_are_compiled(
         setup__py="from setuptools import setup\n"
         "from Cython.Build import cythonize\n"
         'setup(name="tiny", version="1.0", ext_modules=cythonize("tiny.pyx"))\n',
+        tiny__c=None,
         tiny__pyx="def square(double x):\n    return x * x\n",
     )
 
@@ -205,7 +211,7 @@ def repository(tmp_path: Path) -> Iterator[tuple[str, str]]:
     project, bare = tmp_path / "tiny-1.0", tmp_path / "served" / "tiny.git"
     who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
     for words in (
-        ("init", "--quiet", project),
+        ("init", "--quiet", "--initial-branch=main", project),
         ("-C", project, "add", "."),
         ("-C", project, *who, "commit", "--quiet", "--message", "one"),
         ("clone", "--quiet", "--bare", project, bare),
@@ -236,7 +242,7 @@ def test_a_branch_of_a_repository_is_pinned_as_its_commit(
     repository: tuple[str, str], tools: Tools
 ) -> None:
     url, commit = repository
-    lines = (f"tiny @ {url}@HEAD",)
+    lines = (f"tiny @ {url}@main",)
     spec = LayerSpec(name="web", requirements=Requirements(lines=lines))
     on_loopback = replace(BASES, network="host")
 

@@ -249,7 +249,7 @@ def test_are_not_shown_by_the_engine(watched: Watched, image: Image) -> None:
 
 
 def test_are_not_seen_in_the_processes(watched: Watched, image: Image) -> None:
-    look = "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null; true"
+    look = r"cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\0' '\n'"
 
     seen = watched.docker.containers.run(
         image.id,

@@ -28,7 +28,10 @@ VERSION = f"{MINOR}.{sys.version_info.micro}"
 TAG = f"cpython-{sys.version_info.major}{sys.version_info.minor}"
 TARGET = Target(runtime=find_runtime(f"python{MINOR}"), arch=Arch.X86_64)
 PLENTY = 1 << 30
-NO_ENGINE = "NO ENGINE MESSAGE"
+NO_ENGINE = (
+    "no container engine answers at unix:///nonexistent/docker.sock ([docker.hosts]): "
+    "no such file or directory"
+)
 
 
 def tools_of(store: Store) -> Tools:

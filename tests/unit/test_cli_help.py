@@ -104,5 +104,6 @@ def test_commands_are_listed_in_the_order_in_which_they_are_met() -> None:
         "init",
         "runtimes",
         "recipes",
+        "images",
         "cache",
     ]

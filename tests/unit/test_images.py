@@ -333,8 +333,12 @@ def test_other_packages_or_another_base_give_another_build_image(
 
 
 def test_a_failing_step_is_an_error_with_its_last_lines(engine: FakeEngine) -> None:
-    lines = [f"\x1b[91mline {number}\x1b[0m\n" for number in range(30)]
-    engine.building = [*({"stream": line} for line in lines), {"error": "code: 100"}]
+    pieces = [
+        piece
+        for number in range(30)
+        for piece in ("\x1b[91mline", f" {number}\x1b[0m\n", " ---> 2433352c5031\n")
+    ]
+    engine.building = [*({"stream": piece} for piece in pieces), {"error": "code: 100"}]
     events: list[Event] = []
 
     with pytest.raises(ImageError) as caught:

@@ -103,6 +103,20 @@ def test_the_wheel_holds_the_recipes(wheel: Path) -> None:
     assert expected
 
 
+def test_the_wheel_holds_what_build_images_are_made_of(wheel: Path) -> None:
+    folder = ROOT / "build-images"
+    expected = {
+        f"layerforge/data/build-images/{path.relative_to(folder)}"
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+    names = names_in_wheel(wheel)
+
+    assert {name for name in names if "/build-images/" in name} == expected
+    assert "layerforge/data/build-images/Dockerfile" in expected
+
+
 def test_the_wheel_holds_the_licence_and_nothing_beside_the_package(
     wheel: Path,
 ) -> None:

@@ -164,7 +164,7 @@ def test_a_module_that_works_alone_clashes(tmp_path: Path) -> None:
 
 
 @linux
-def test_what_an_error_was_raised_from_is_kept(tmp_path: Path) -> None:
+def test_what_an_error_was_raised_after_is_kept(tmp_path: Path) -> None:
     text = "try:\n 1 / 0\nexcept Exception as e:\n raise ImportError('advice') from e\n"
 
     report = probe(tmp_path, {"bad": text})
@@ -173,6 +173,22 @@ def test_what_an_error_was_raised_from_is_kept(tmp_path: Path) -> None:
     assert (failed.error, failed.cause) == (
         "ImportError: advice",
         "ZeroDivisionError: division by zero",
+    )
+
+
+@linux
+def test_advice_does_not_hide_which_part_is_missing(tmp_path: Path) -> None:
+    text = (
+        "try:\n import demo.core\nexcept ImportError:\n raise ImportError('advice')\n"
+    )
+    path = layer(tmp_path, {"python/demo/__init__.py": text})
+
+    (failed,) = probe_zip(path, tree_of(path), TARGET).failed
+
+    assert failed.cause == "ModuleNotFoundError: No module named 'demo.core'"
+    assert failed.remedy == (
+        f"A part was left out, or is not for {TARGET}: build the layer for it; if that "
+        "is so, try --strip none."
     )
 
 
@@ -396,12 +412,11 @@ def test_a_failure_has_a_remedy(imported: Imported, remedy: str) -> None:
 
 
 @linux
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="it is there before 3.12")
 def test_what_left_the_standard_library_is_no_optional_package(tmp_path: Path) -> None:
-    (failed,) = probe(tmp_path, {"old": "import smtpd"}).failed
+    (failed,) = probe(tmp_path, {"old": "import binhex"}).failed
 
     assert failed.remedy == (
-        "Python has no smtpd any more: take a version of the package that is for "
+        "Python has no binhex any more: take a version of the package that is for "
         f"Python {MINOR}."
     )
 

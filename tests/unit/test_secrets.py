@@ -15,11 +15,13 @@ from layerforge.containers.secrets import index_secrets, local_links, out_of_rea
 from layerforge.errors import ConfigError
 from layerforge.indexes import IndexSettings
 
+LOOPBACK_PEM = Path(__file__).parents[1] / "data" / "loopback.pem"
 FOLDER = " is a folder of this machine, so jobs in containers don't look there"
 LOOPBACK = (
     " is this machine's own address: jobs in containers reach it with [containers] "
     'network = "host"'
 )
+KEYS = ("index-url", "extra-index-url")
 PLAIN = b"""export GIT_ASKPASS=''
 export GIT_TERMINAL_PROMPT=0
 export PIP_CONFIG_FILE=/run/layerforge/pip.conf
@@ -36,6 +38,11 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
+
+
+def certificate(name: str) -> bytes:
+    text = f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n"
+    return text.encode()
 
 
 def pip_conf(settings: IndexSettings) -> str:
@@ -59,7 +66,7 @@ def variables(secrets: dict[str, bytes]) -> dict[str, str]:
 class TestPipConf:
     def test_names_pypi_where_nothing_is_said(self) -> None:
         assert index_secrets(IndexSettings()) == {
-            "pip.conf": b"[global]\nindex-url =\n    https://pypi.org/simple\n",
+            "pip.conf": b"[global]\nindex-url = https://pypi.org/simple\n",
             "environment": PLAIN,
         }
 
@@ -74,16 +81,12 @@ class TestPipConf:
 
         assert pip_conf(settings) == (
             "[global]\n"
-            "index-url =\n"
-            "    https://one.example/simple\n"
-            "extra-index-url =\n"
-            "    https://two.example/a\n"
+            "index-url = https://one.example/simple\n"
+            "extra-index-url = https://two.example/a\n"
             "    https://three.example\n"
-            "find-links =\n"
-            "    https://four.example/links\n"
+            "find-links = https://four.example/links\n"
             "    /layerforge/links/2\n"
-            "trusted-host =\n"
-            "    two.example\n"
+            "trusted-host = two.example\n"
             "    three.example:8080\n"
         )
 
@@ -104,13 +107,13 @@ class TestPipConf:
         )
 
         lines = process.stdout.splitlines()
-        assert "global.index-url='\\nhttps://a%20b:%25@one.example/simple'" in lines
-        assert "global.extra-index-url='\\nhttps://two.example/?q=%3D;#x'" in lines
+        assert "global.index-url='https://a%20b:%25@one.example/simple'" in lines
+        assert "global.extra-index-url='https://two.example/?q=%3D;#x'" in lines
 
     def test_forbids_indexes_where_they_are_forbidden(self) -> None:
         settings = IndexSettings(index_url="https://one.example", no_index=True)
 
-        assert pip_conf(settings) == "[global]\nno-index =\n    true\n"
+        assert pip_conf(settings) == "[global]\nno-index = true\n"
 
     def test_never_falls_back_to_pypi_where_an_index_is_a_folder(self) -> None:
         alone = IndexSettings(index_url="file:///simple")
@@ -118,8 +121,8 @@ class TestPipConf:
             index_url="/simple", extra_index_urls=("https://two.example",)
         )
 
-        assert pip_conf(alone) == "[global]\nno-index =\n    true\n"
-        assert pip_conf(first) == "[global]\nindex-url =\n    https://two.example\n"
+        assert pip_conf(alone) == "[global]\nno-index = true\n"
+        assert pip_conf(first) == "[global]\nindex-url = https://two.example\n"
 
 
 class TestNetrc:
@@ -183,21 +186,18 @@ class TestNetrc:
         secrets = index_secrets(settings)
 
         assert "netrc" not in secrets
-        assert [line.strip() for line in secrets["pip.conf"].decode().splitlines()] == [
-            "[global]",
-            *("index-url =", addresses[0]),
-            *(("extra-index-url =", *addresses[1:]) if addresses[1:] else ()),
-        ]
+        lines = ("[global]", *map(" = ".join, zip(KEYS, addresses, strict=False)), "")
+        assert secrets["pip.conf"].decode().split("\n") == list(lines)
 
 
 class TestCertificates:
     def test_are_the_bundle_that_the_machine_uses(self, tmp_path: Path) -> None:
         bundle = tmp_path / "company.pem"
-        bundle.write_bytes(b"-----BEGIN CERTIFICATE-----\n")
+        bundle.write_bytes(certificate("one"))
 
         secrets = index_secrets(IndexSettings(ca_bundle=str(bundle)))
 
-        assert secrets["ca.pem"] == b"-----BEGIN CERTIFICATE-----\n"
+        assert secrets["ca.pem"] == certificate("one")
         told = variables(secrets)
         assert {
             name for name, value in told.items() if value == "/run/layerforge/ca.pem"
@@ -213,16 +213,30 @@ class TestCertificates:
     def test_of_a_folder_are_one_bundle(self, tmp_path: Path) -> None:
         folder = tmp_path / "certificates"
         folder.mkdir()
-        (folder / "a.pem").write_bytes(b"-----BEGIN CERTIFICATE----- a\n")
-        (folder / "b.pem").write_bytes(b"-----BEGIN CERTIFICATE----- b\n")
+        (folder / "deeper").mkdir()
+        (folder / "a.pem").write_bytes(certificate("one"))
+        (folder / "b.pem").write_bytes(certificate("two"))
         (folder / "0f5dc4f3.0").symlink_to("a.pem")
         (folder / "README").write_bytes(b"no certificate\n")
 
         secrets = index_secrets(IndexSettings(ca_bundle=str(folder)))
 
-        assert secrets["ca.pem"] == (
-            b"-----BEGIN CERTIFICATE----- a\n\n-----BEGIN CERTIFICATE----- b\n"
-        )
+        assert secrets["ca.pem"] == certificate("one") + certificate("two")
+
+    def test_come_without_the_key_that_stands_beside_them(self) -> None:
+        whole = LOOPBACK_PEM.read_bytes()
+
+        bundle = index_secrets(IndexSettings(ca_bundle=str(LOOPBACK_PEM)))["ca.pem"]
+
+        assert b"PRIVATE KEY" in whole
+        assert b"PRIVATE KEY" not in bundle
+        assert bundle in whole
+
+    def test_that_are_none_are_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError) as caught:
+            index_secrets(IndexSettings(ca_bundle=str(tmp_path)))
+
+        assert caught.value.message == f"the CA bundle {tmp_path} has no certificates"
 
     def test_that_are_not_there_are_an_error(self) -> None:
         with pytest.raises(ConfigError) as caught:

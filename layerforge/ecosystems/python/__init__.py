@@ -20,6 +20,7 @@ from layerforge.ecosystems.python.inputs import inputs_digest
 from layerforge.ecosystems.python.requirements import read_requirements
 from layerforge.ecosystems.python.tags import environment
 from layerforge.errors import LockError
+from layerforge.imports import Importer
 from layerforge.lock import Lock, Pin, lock_path
 from layerforge.pack import Pack
 from layerforge.spec import LayerSpec
@@ -125,6 +126,11 @@ class _Python:
         )
 
         return have_build_image(target, packages, tools)
+
+    def importer(self) -> Importer:
+        from layerforge.ecosystems.python import probing  # noqa: PLC0415 - as above
+
+        return probing
 
     def lock_path(self, folder: Path, layer: str, target: Target) -> Path:
         return lock_path(folder, layer, target)

@@ -28,7 +28,7 @@ from layerforge.target import Target
 from layerforge.tree import Content, FileEntry
 
 _ROOT: Final = "python/"
-_COMPILER: Final = Path(__file__).with_name("compiler.py")
+_COMPILER: Final = Path(__file__).with_name("programs") / "compiler.py"
 _LARGEST_SOURCE: Final = 16 << 20  # bytes; larger modules are data in disguise
 _NOT_PYTHON: Final = 0
 _IN_CONTAINER: Final = (

@@ -9,7 +9,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from layerforge.containers.image import Image
+from layerforge.containers.secrets import out_of_reach
 from layerforge.containers.task import EngineError
+from layerforge.credentials import with_credentials
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.artifacts import open_client, sized_pins
 from layerforge.ecosystems.python.foreign import (
@@ -41,7 +43,9 @@ def make_lock(
 ) -> tuple[Lock, Mapping[str, Pack]]:
     """Resolve a layer for a target, and give what is known of each pin's wheel."""
     asked = export_requirements(spec.requirements)
-    indexes = tools.indexes.or_else(asked.settings).or_else(machine_settings())
+    indexes = with_credentials(
+        tools.indexes.or_else(asked.settings).or_else(machine_settings()), tools.listen
+    )
     file = spec.requirements.file
     folder = file.parent.resolve() if file else Path.cwd()
     uv = Uv(indexes=indexes, cache=tools.store.root / "uv", folder=folder)
@@ -116,6 +120,9 @@ class _Search:
     def _in_container(
         self, image: Image, preferred: Sequence[Pin], sources: frozenset[str]
     ) -> tuple[Pin, ...]:
+        network = self.tools.containers.settings.network
+        for message in out_of_reach(self.indexes, network=network):
+            self.tools.listen(Noted(message=message, warning=True))
         pip_tools = PipTools(
             image=image,
             target=self.resolver.target,

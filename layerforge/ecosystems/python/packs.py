@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from layerforge.credentials import with_credentials
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.artifacts import (
     fetch_packs,
@@ -42,7 +43,9 @@ def obtain_packs(
     missing = [pin for pin in wheels if pin.name not in packs]
     if missing or sources:
         named = read_requirements(spec.requirements).settings
-        indexes = tools.indexes.or_else(named).or_else(machine_settings())
+        indexes = with_credentials(
+            tools.indexes.or_else(named).or_else(machine_settings()), tools.listen
+        )
         with open_client(indexes) as client:
             packs |= fetch_packs(missing, client, tools)
             compiler = Compiler(

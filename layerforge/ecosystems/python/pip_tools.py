@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from layerforge.address import local_path
+from layerforge.containers.hints import hint
 from layerforge.containers.image import Image
 from layerforge.containers.secrets import index_secrets, local_links
 from layerforge.containers.task import Task, TaskError
@@ -32,6 +34,7 @@ _WHEELLESS: Final = re.compile(
     r" ([A-Za-z0-9][A-Za-z0-9._-]*)"
 )
 _ROUNDS: Final = 8
+_SHOWN: Final = 20  # lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,7 @@ class PipTools:
         self, asked: Asked, preferred: Sequence[Pin], sources: frozenset[str]
     ) -> Task:
         links, _ = local_links(self.indexes)
+        paths = (local_path(url) for url in self.indexes.archives)
         kept = [f"{pin.name}=={pin.version}" for pin in preferred if pin.filename]
         files = {
             "/work/requirements.txt": _lines(kept),
@@ -101,7 +105,7 @@ class PipTools:
             image=self.image.id,
             arch=self.target.arch,
             command=(f"{TOOLS_FOLDER}/bin/python", "/work/resolve.py", *options),
-            files={**files, **links},
+            files={**files, **links, **{str(path): path for path in paths if path}},
             secrets=secrets,
             network=True,
             output="/work/out",
@@ -114,13 +118,12 @@ def _lines(lines: Sequence[str]) -> bytes:
 
 
 def _unresolved(target: Target, error: TaskError) -> LockError:
-    told = [
-        line for line in error.lines if re.match(r"\s*(ERROR|Cannot|Could not)", line)
-    ]
-    lines = "\n  ".join(told or error.lines)
+    lines = "\n  ".join(error.lines[-_SHOWN:])
+    found = hint(error.lines, network=True)
     return LockError(
         f"{target}: pip-compile could not resolve:\n  {lines}",
-        remedy=error.remedy
-        or "Loosen one of these requirements, or see that the "
-        "index can be reached from a container: proxy, CA bundle.",
+        remedy=found.remedy
+        if found
+        else "Loosen one of these requirements, or see that the index can be reached "
+        "from a container: proxy, CA bundle.",
     )

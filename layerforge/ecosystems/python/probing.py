@@ -182,7 +182,7 @@ def _imported(row: dict[str, Any], target: Target) -> Imported:
         memory=row["memory"],
         error=_error(row),
         cause=row.get("cause", ""),
-        missing=row.get("missing", ""),
+        missing=row.get("missing", "") or _lost_part(row),
         alone=row.get("alone", False),
         trace=tuple(row.get("trace", ())),
     )
@@ -194,6 +194,12 @@ def _imported(row: dict[str, Any], target: Target) -> Imported:
         f"Python {target.runtime.version}."
     )
     return replace(imported, missing="", remedy=remedy)
+
+
+def _lost_part(row: dict[str, Any]) -> str:
+    """Name the part of a module that it didn't find, whatever it then raised."""
+    missing: str = row.get("cause_missing", "")
+    return missing if missing.startswith(f"{row['module']}.") else ""
 
 
 def _error(row: dict[str, Any]) -> str:

@@ -132,7 +132,7 @@ class Compiler:
         try:
             self.tools.containers.run(task, folder)
         except TaskError as error:
-            found = hint(error.lines)
+            found = hint(error.lines, network=task.network)
             if found:
                 error.remedy = found.remedy
             raise

@@ -13,6 +13,7 @@ from typing import Final
 
 from layerforge.containers.image import Image
 from layerforge.containers.settings import SystemPackages
+from layerforge.credentials import with_credentials
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.artifacts import fetch_packs, open_client
 from layerforge.ecosystems.python.requirements import Asked
@@ -49,7 +50,7 @@ def have_build_image(target: Target, packages: SystemPackages, tools: Tools) -> 
 
 def _wheels(target: Target, folder: Path, tools: Tools) -> list[Path]:
     """Bring the tools' wheels into a folder, under their own names."""
-    indexes = tools.indexes.or_else(machine_settings())
+    indexes = with_credentials(tools.indexes.or_else(machine_settings()), tools.listen)
     uv = Uv(indexes=indexes, cache=tools.store.root / "uv", folder=folder)
     with open_client(indexes) as client:
         resolver = Resolver(uv=uv, client=client, target=target)

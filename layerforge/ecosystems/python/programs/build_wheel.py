@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote
 
-from build import ProjectBuilder
+from build import BuildBackendException, BuildException, ProjectBuilder
 from build.env import DefaultIsolatedEnv
 
 WORK = Path("/work")
@@ -136,4 +136,7 @@ def _run(*command: str) -> None:
 if __name__ == "__main__":
     os.dup2(2, 1)  # what is said is progress, and no result
     os.environ["PATH"] = f"{TOOLS}:{os.environ['PATH']}"  # auditwheel starts patchelf
-    {"gather": gather, "build": build}[sys.argv[1]](sys.argv[2])
+    try:
+        {"gather": gather, "build": build}[sys.argv[1]](sys.argv[2])
+    except (BuildException, BuildBackendException) as error:
+        sys.exit(str(error))  # what the backend has said tells more than a traceback

@@ -51,23 +51,37 @@ def load(module: str) -> dict[str, Any]:
 
 def described(error: BaseException) -> dict[str, Any]:
     """Say what an exception is, and where it comes from."""
-    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    cause = first(error)
     lines = "".join(
         traceback.format_exception(type(error), error, error.__traceback__)
     ).splitlines()
-    cause = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
     told = [line[:_LONGEST] for line in lines if "<frozen importlib" not in line]
     return {
         "error": type(error).__name__,
         "message": str(error)[:_LONGEST],
-        "cause": f"{type(cause).__name__}: {cause}"[:_LONGEST]
-        if cause is not error
-        else "",
-        "missing": missing or "",
+        "missing": missing(error),
+        "cause": ""
+        if cause is error
+        else f"{type(cause).__name__}: {cause}"[:_LONGEST],
+        "cause_missing": missing(cause),
         "trace": told[-_LINES:],
     }
+
+
+def first(error: BaseException) -> BaseException:
+    """Find the exception that others were raised after; advice often hides it."""
+    seen = [error]
+    while True:
+        last = seen[-1]
+        before = last.__cause__ or (not last.__suppress_context__ and last.__context__)
+        if not before or before in seen:
+            return last
+        seen.append(before)
+
+
+def missing(error: BaseException) -> str:
+    """Name the module that wasn't found, if that is what an exception says."""
+    return (isinstance(error, ModuleNotFoundError) and error.name) or ""
 
 
 def resident() -> int:

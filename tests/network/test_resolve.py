@@ -21,7 +21,7 @@ from uv import find_uv_bin
 
 from layerforge.client import Client
 from layerforge.ecosystems import Tools
-from layerforge.ecosystems.python.artifacts import learn_packs
+from layerforge.ecosystems.python.artifacts import learn_wheels
 from layerforge.ecosystems.python.audit import loads
 from layerforge.ecosystems.python.locking import make_lock
 from layerforge.ecosystems.python.requirements import Asked
@@ -137,7 +137,7 @@ def test_popular_requirements_resolve_and_pass_the_audit(
     for target in THREE:
         own = replace(resolver, target=target)
         pins = own.from_requirements(Asked(requirements=requirements))
-        packs = learn_packs(pins, client, tools)
+        packs = learn_wheels(pins, client, tools)
 
         resolution = own.audited(pins, packs, list(map(Requirement, requirements)))
 

@@ -12,19 +12,22 @@ from layerforge.client import Client
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.artifacts import (
     fetch_packs,
-    learn_packs,
-    obtain_packs,
+    learn_wheels,
     open_client,
     present_packs,
 )
+from layerforge.ecosystems.python.packs import obtain_packs
 from layerforge.errors import ArchiveError, FetchError
 from layerforge.events import Event, Noted
 from layerforge.indexes import IndexSettings
 from layerforge.lock import Lock, Pin
 from layerforge.spec import LayerSpec, Requirements
 from layerforge.store import Store
+from layerforge.target import Arch, Target, find_runtime
 from tests.servers import Index
 from tests.wheels import make_wheel
+
+TARGET = Target(runtime=find_runtime("python3.13"), arch=Arch.X86_64)
 
 
 @pytest.fixture(autouse=True)
@@ -135,7 +138,7 @@ class TestLearn:
     def test_reads_only_parts(
         self, pins: list[Pin], client: Client, tools: Tools, index: Index
     ) -> None:
-        packs = learn_packs(pins, client, tools)
+        packs = learn_wheels(pins, client, tools)
 
         assert all(pack.predicted for pack in packs.values())
         assert {pack.requires for pack in packs.values()} == {("other",)}
@@ -145,10 +148,10 @@ class TestLearn:
     def test_asks_once(
         self, pins: list[Pin], client: Client, tools: Tools, index: Index
     ) -> None:
-        first = learn_packs(pins, client, tools)
+        first = learn_wheels(pins, client, tools)
         index.requests.clear()
 
-        again = learn_packs(pins, client, tools)
+        again = learn_wheels(pins, client, tools)
 
         assert {name: pack.size for name, pack in again.items()} == {
             name: pack.size for name, pack in first.items()
@@ -158,10 +161,10 @@ class TestLearn:
     def test_prefers_what_is_known_for_sure(
         self, pins: list[Pin], client: Client, tools: Tools
     ) -> None:
-        learn_packs(pins, client, tools)
+        learn_wheels(pins, client, tools)
         fetch_packs(pins[:1], client, tools)
 
-        packs = learn_packs(pins, client, tools)
+        packs = learn_wheels(pins, client, tools)
 
         assert [packs[name].predicted for name in ("one", "two")] == [False, True]
 
@@ -175,7 +178,7 @@ class TestLearn:
     ) -> None:
         index.ranges = False
 
-        packs = learn_packs(pins, client, tools)
+        packs = learn_wheels(pins, client, tools)
 
         assert sorted(packs) == ["one", "two"]
         assert not any(pack.predicted for pack in packs.values())
@@ -189,7 +192,7 @@ class TestLearn:
     ) -> None:
         local = [pin(path, path.as_uri()) for path in sorted(index.folder.iterdir())]
 
-        packs = learn_packs(local, client, tools)
+        packs = learn_wheels(local, client, tools)
 
         assert sorted(packs) == ["one", "two"]
         assert notes(heard) == []
@@ -201,7 +204,7 @@ class TestLearn:
         (index.folder / pins[0].filename).unlink()
 
         with pytest.raises(FetchError) as caught:
-            learn_packs(pins, client, tools)
+            learn_wheels(pins, client, tools)
 
         assert caught.value.message == (
             f"{pins[0].url}: {index.host} answered 404 Not Found"
@@ -215,7 +218,9 @@ class TestObtain:
     def test_gives_packs_in_the_locks_order(
         self, pins: list[Pin], tools: Tools
     ) -> None:
-        packs = obtain_packs(self.lock(pins[::-1]), LayerSpec(name="web"), tools)
+        packs = obtain_packs(
+            self.lock(pins[::-1]), LayerSpec(name="web"), TARGET, tools
+        )
 
         assert [pack.name for pack in packs] == ["two", "one"]
 
@@ -227,17 +232,17 @@ class TestObtain:
         file.write_text(f"-i http://me:s%40cret@{index.host}/simple/\none\ntwo\n")
         spec = LayerSpec(name="web", requirements=Requirements(file=file))
 
-        packs = obtain_packs(self.lock(pins), spec, tools)
+        packs = obtain_packs(self.lock(pins), spec, TARGET, tools)
 
         assert [pack.name for pack in packs] == ["one", "two"]
 
     def test_asks_nobody_for_what_is_in_the_store(
         self, pins: list[Pin], index: Index, tools: Tools
     ) -> None:
-        obtain_packs(self.lock(pins), LayerSpec(name="web"), tools)
+        obtain_packs(self.lock(pins), LayerSpec(name="web"), TARGET, tools)
         index.requests.clear()
 
-        obtain_packs(self.lock(pins), LayerSpec(name="web"), tools)
+        obtain_packs(self.lock(pins), LayerSpec(name="web"), TARGET, tools)
 
         assert index.requests == []
 

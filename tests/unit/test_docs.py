@@ -14,8 +14,8 @@ import pytest
 from layerforge import __version__, errors
 from layerforge.errors import ConfigError, LayerforgeError
 from layerforge.limits import DIRECT_UPLOAD_LIMIT, UNZIPPED_LIMIT
-from layerforge.recipes import read_recipe, recipe_names
 from layerforge.project import find_project
+from layerforge.recipes import read_recipe, recipe_names
 from layerforge.strip import all_rules
 from layerforge.target import find_runtime, load_runtimes
 from tests.commands import Words, all_commands, options_of, parsed

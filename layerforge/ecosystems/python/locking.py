@@ -139,6 +139,6 @@ def _needs_engine(wheelless: NoWheel, error: EngineError) -> NoWheel:
     return NoWheel(
         f"{wheelless.message}\n  to compile it, a Docker engine is needed: "
         f"{error.message}",
-        remedy=f"{wheelless.remedy}Or have it compiled: {error.remedy}",
+        remedy=f"{wheelless.remedy} Or have it compiled: {error.remedy}",
         name=wheelless.name,
     )

@@ -217,9 +217,9 @@ class Resolver:
             lines.append(f"  files of {name} {newest}: {shown}")
         loadable = project.loadable(self.target)
         remedy = (
-            f"The newest version with one is {loadable[0]}: allow it. "
+            f"The newest version with one is {loadable[0]}: allow it."
             if loadable
-            else "No version has one. "
+            else "No version has one."
         )
         return NoWheel("\n".join(lines), remedy=remedy, name=name)
 

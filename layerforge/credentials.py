@@ -22,7 +22,7 @@ from layerforge.indexes import IndexSettings
 Pair = tuple[str, str]
 
 KEYRING_TIMEOUT: Final = 30.0  # seconds; some keyrings ask a server themselves
-_ADDRESS: Final = re.compile(r"(?P<name>(?:[\w.-]+=)?)(?P<url>https?://.+)")
+_ADDRESS: Final = re.compile(r"(?P<name>(?:[\w.-]+=|git\+)?)(?P<url>https?://.+)")
 
 
 def with_credentials(
@@ -45,6 +45,7 @@ def with_credentials(
         index_url=complete(settings.index_url),
         extra_index_urls=tuple(map(complete, settings.extra_index_urls)),
         find_links=tuple(map(complete, settings.find_links)),
+        archives=tuple(map(complete, settings.archives)),
     )
 
 

@@ -66,7 +66,7 @@ class Pin:
     weight: Weight | None = None
 
     def __str__(self) -> str:
-        return f"{self.name} {self.version}".strip()
+        return f"{self.name} {self.version}" if self.version else self.archive
 
     @property
     def source(self) -> bool:
@@ -306,7 +306,10 @@ def dump_requirements(lock: Lock) -> str:
             hashed = f"{pin.name}=={pin.version} \\\n    --hash=sha256:{pin.sha256}"
             lines.append(hashed)
         else:
-            lines.append(f"{pin.name} @ {pin.url}")
+            raise LockError(
+                f"{pin} is a commit, and a list with hashes can hold none",
+                remedy="Use the lock itself: pip, uv and others read PEP 751.",
+            )
         users = [*lock.required_by(pin.name)]
         if pin.name in lock.roots:
             users.insert(0, f"the requirements of {lock.layer}")

@@ -12,7 +12,11 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypeVar
 
-from layerforge.containers.settings import ContainerSettings, SystemPackages
+from layerforge.containers.settings import (
+    PACKAGE_NAME,
+    ContainerSettings,
+    SystemPackages,
+)
 from layerforge.errors import ConfigError
 from layerforge.fields import (
     Fields,
@@ -138,7 +142,7 @@ def _read_layer(name: str, fields: Fields, folder: Path) -> LayerSpec:
 def read_system_packages(fields: Fields) -> SystemPackages:
     """Read what an image's installer is to bring: names for dnf, for apt, or both."""
     names = fields.table("system-packages")
-    texts = a_list_of(a_text(form=r"[a-z0-9][A-Za-z0-9.+_-]*"))
+    texts = a_list_of(a_text(form=PACKAGE_NAME))
     packages = SystemPackages(
         dnf=names.get("dnf", texts, ()), apt=names.get("apt", texts, ())
     )

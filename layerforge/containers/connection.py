@@ -80,7 +80,7 @@ def _client(endpoint: Endpoint) -> DockerClient:
     if endpoint.address.startswith("ssh:") and not find_spec("paramiko"):
         raise EngineError(
             f"the engine at {endpoint} is reached by SSH, which needs paramiko",
-            remedy="Install it beside layerforge: pip install 'docker[ssh]'.",
+            remedy="Install it beside layerforge: pip install 'layerforge[ssh]'.",
         )
     if endpoint.address.startswith("unix://"):
         # docker leaves its own socket open where it can't connect.

@@ -21,7 +21,11 @@ from layerforge.containers.engine import Engine
 from layerforge.containers.facts import look_into
 from layerforge.containers.image import Image
 from layerforge.containers.secrets import proxies, read_bundle
-from layerforge.containers.settings import ContainerSettings, SystemPackages
+from layerforge.containers.settings import (
+    PACKAGE_NAME,
+    ContainerSettings,
+    SystemPackages,
+)
 from layerforge.containers.streams import ImageBuild, build, pull
 from layerforge.containers.task import ImageError
 from layerforge.errors import ConfigError
@@ -43,7 +47,6 @@ _CONTEXT: Final = (
     "packages.dnf",
     "packages.yum",
 )
-_PACKAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._:~-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +247,7 @@ def _digest(
 
 def _arguments(base: Image, target: Target, packages: SystemPackages) -> dict[str, str]:
     return {
-        "BASE": base.name,
+        "BASE": base.id,  # what a name stands for may change meanwhile
         "PYTHON": target.runtime.version,
         "GLIBC": ".".join(map(str, target.runtime.glibc)),
         "DNF_PACKAGES": _names(packages.dnf),
@@ -255,7 +258,7 @@ def _arguments(base: Image, target: Target, packages: SystemPackages) -> dict[st
 def _names(packages: Sequence[str]) -> str:
     """Join names of packages, none of which an installer would take for an option."""
     for name in packages:
-        if not _PACKAGE.fullmatch(name):
+        if not re.fullmatch(PACKAGE_NAME, name):
             raise ConfigError(
                 f"{name!r} is no name of a system package",
                 remedy="`system-packages` has names, each by itself.",

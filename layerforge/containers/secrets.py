@@ -40,9 +40,9 @@ _ALWAYS: Final = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ASKPASS": "",
 }
-# git knows no other place for it.
-_NETRC_OF_GIT: Final = (
-    f'ln -sf {SECRETS_FOLDER}/netrc "${{HOME:-/root}}/.netrc" || true\n'.encode()
+# Older gits know no other place for it.
+_LINK_GITCONFIG: Final = (
+    f'ln -sf {SECRETS_FOLDER}/gitconfig "${{HOME:-/root}}/.gitconfig"\n'.encode()
 )
 # The installers' names for what they install, as pip knows them.
 _DISTRIBUTIONS: Final = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -80,8 +80,9 @@ def index_secrets(
         f"export {name}={shlex.quote(value)}\n"
         for name, value in sorted(variables.items())
     ).encode()
-    if files["netrc"]:
-        files["environment"] += _NETRC_OF_GIT
+    files["gitconfig"] = _gitconfig(known)
+    if files["gitconfig"]:
+        files["environment"] += _LINK_GITCONFIG
     return {name: data for name, data in files.items() if data}
 
 
@@ -187,12 +188,7 @@ def _machines(settings: IndexSettings) -> dict[str, Pair]:
     """
     servers: dict[str, set[tuple[str, str]]] = defaultdict(set)
     pairs: dict[str, set[Pair]] = defaultdict(set)
-    named = (url.removeprefix("git+") for url in settings.archives)
-    for url in (
-        *settings.addresses,
-        *filter(_is_remote, settings.find_links),
-        *(url for url in named if _is_remote(url) and split_userinfo(url)[1]),
-    ):
+    for url in (*settings.addresses, *filter(_is_remote, settings.find_links)):
         bare, pair = split_userinfo(url)
         parts = urlsplit(bare)
         host = parts.hostname or ""
@@ -204,6 +200,19 @@ def _machines(settings: IndexSettings) -> dict[str, Pair]:
         if len(found) == len(servers[host]) == 1
         and all(_PLAIN.fullmatch(word) for pair in found for word in pair)
     }
+
+
+def _gitconfig(settings: IndexSettings) -> bytes:
+    """Have git put in the credentials that locks and command lines go without."""
+    lines = []
+    for url in settings.archives:
+        bare, pair = split_userinfo(url.removeprefix("git+"))
+        parts, whole = urlsplit(bare), urlsplit(url.removeprefix("git+"))
+        if pair and url.startswith("git+"):
+            address = f"{parts.scheme}://{whole.netloc}/"
+            instead = f"{parts.scheme}://{parts.netloc}/"
+            lines.append(f'[url "{address}"]\n\tinsteadOf = {instead}\n')
+    return "".join(dict.fromkeys(lines)).encode()
 
 
 def _netrc(machines: Mapping[str, Pair]) -> bytes:

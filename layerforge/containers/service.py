@@ -31,6 +31,7 @@ class Containers:
         self.settings = settings or ContainerSettings()
         self._listen = listen
         self._lock = threading.Lock()
+        self._making = threading.Lock()
         self._engines: dict[tuple[Endpoint, ...], Engine] = {}
 
     def __enter__(self) -> Self:
@@ -57,9 +58,9 @@ class Containers:
 
         Raises `EngineError`, `ImageError`.
         """
-        return images.base_image(
-            self.engine(target.arch), target, self.settings, self._listen
-        )
+        engine = self.engine(target.arch)
+        with self._making:  # once, and not by each job that wants it
+            return images.base_image(engine, target, self.settings, self._listen)
 
     def build_image(
         self,
@@ -71,14 +72,11 @@ class Containers:
 
         ``wheels`` gives the files of the Python tools, and is called only then.
         """
-        return images.build_image(
-            self.engine(target.arch),
-            target,
-            self.settings,
-            wheels,
-            packages,
-            self._listen,
-        )
+        engine = self.engine(target.arch)
+        with self._making:
+            return images.build_image(
+                engine, target, self.settings, wheels, packages, self._listen
+            )
 
     def run(self, task: Task, folder: Path | None = None) -> Outcome:
         """Do a job, its output files into ``folder``; raises `TaskError`."""

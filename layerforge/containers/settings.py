@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from layerforge.target import Arch, Target
+
+# What dnf, yum and apt may take for a package; nothing that a shell takes for more.
+PACKAGE_NAME: Final = "[A-Za-z0-9][A-Za-z0-9.+:~_-]*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,18 +9,22 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from layerforge.client import Client
 from layerforge.containers.service import Containers
 from layerforge.containers.settings import ContainerSettings, SystemPackages
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.locking import make_lock
+from layerforge.ecosystems.python.sdist import Compiler
 from layerforge.errors import BuildError, LayerforgeError
 from layerforge.events import Event, Finished
 from layerforge.indexes import IndexSettings
+from layerforge.lock import Pin
 from layerforge.pack import Pack
 from layerforge.spec import LayerSpec, Requirements
 from layerforge.store import Store
@@ -276,6 +280,69 @@ def test_a_source_that_does_not_compile_shows_its_last_words(
 
     assert failed.value.exit_code == 4
     assert "this one is broken" in failed.value.message
+
+
+def test_a_wheel_of_a_platform_without_a_library_is_taken(
+    lock: Callable[..., dict[str, Pack]], tmp_path: Path
+) -> None:
+    optional = make_sdist(
+        tmp_path,
+        tiny__c="#error not here\n",
+        setup__py=SETUP.replace('libraries=["m"]', "optional=True").replace(
+            "ext_modules", "py_modules=['plain'], ext_modules"
+        ),
+        plain__py="x = 1\n",
+    )
+
+    pack = lock(f"tiny @ {optional.as_uri()}")["tiny"]
+
+    assert libraries(pack) == []
+    assert "python/plain.py" in [entry.path for entry in pack.entries]
+
+
+def test_an_sdist_of_a_local_folder_is_found(
+    lock: Callable[..., dict[str, Pack]], tmp_path: Path, tools: Tools
+) -> None:
+    folder = tmp_path / "links"
+    folder.mkdir()
+    make_sdist(folder)
+    local = replace(tools.indexes, find_links=(str(folder),))
+
+    packs = lock("tiny", container=True, tools=replace(tools, indexes=local))
+
+    assert libraries(packs["tiny"]) == ["python/tiny.cpython-313-x86_64-linux-gnu.so"]
+
+
+def test_a_small_extension_is_compiled_for_the_other_architecture(
+    tools: Tools, tmp_path: Path
+) -> None:
+    arm64 = Target(runtime=find_runtime("python3.9"), arch=Arch.ARM64)
+
+    # glibc's pow is newer than this runtime's.
+    old = MODULE.replace("pow(PyFloat_AsDouble(x), EXPONENT)", "EXPONENT")
+    source = make_sdist(tmp_path, tiny__c=old)
+    pin = Pin(
+        name="tiny",
+        version="1.0",
+        filename=source.name,
+        url=source.as_uri(),
+        sha256=sha256(source.read_bytes()).hexdigest(),
+    )
+
+    # Emulated: versions are not to be found as well.
+    with Client() as client:
+        compiler = Compiler(
+            target=arm64,
+            packages=SystemPackages(),
+            indexes=tools.indexes,
+            client=client,
+            tools=tools,
+        )
+        packs = compiler.packs([pin])
+
+    (library,) = [entry for entry in packs["tiny"].entries if entry.elf]
+    assert library.elf
+    assert library.elf.machine == Arch.ARM64.elf_machine
 
 
 def test_compiling_has_no_network(

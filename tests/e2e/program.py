@@ -80,6 +80,8 @@ class Program:
             "PIP_CONFIG_FILE": os.devnull,
             "LAYERFORGE_CACHE_DIR": str(self.cache),
             "COLUMNS": "80",
+            # No engine, whatever this machine has: what needs one says so.
+            "DOCKER_HOST": "unix:///nonexistent/docker.sock",
             **self.variables,
         }
 

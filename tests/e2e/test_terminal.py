@@ -39,7 +39,9 @@ def test_a_download_has_a_bar_with_bytes(web: Program) -> None:
     make_wheel(web.index.folder, "large", "1.0", {"large.bin": os.urandom(2 * HALF)})
     web.write("requirements.in", "large\n")
     rest = threading.Event()
-    web.index.script("/files/large-1.0-py3-none-any.whl", Fault(cut=HALF, gate=rest))
+    # Its directory and its metadata are read before the whole.
+    half = Fault(cut=HALF, gate=rest)
+    web.index.script("/files/large-1.0-py3-none-any.whl", None, None, half)
 
     with terminal() as (screen, stderr):
         process = web.start(*WEB, stderr=stderr)
@@ -48,7 +50,7 @@ def test_a_download_has_a_bar_with_bytes(web: Program) -> None:
         shown_until(screen, r"zipped +200,\d+ bytes")
         stdout, _ = process.communicate()
 
-    assert re.search(r"large-1\.0 +━+ +[0-9.]+/200\.\d kB", bar)
+    assert re.search(r"large-1\.0 +[━╸╺]+ +[0-9.]+/200\.\d kB", bar)
     assert (process.returncode, stdout) == (0, "dist/web-python3.12-x86_64.zip\n")
 
 

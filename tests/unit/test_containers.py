@@ -286,7 +286,7 @@ def test_ssh_without_its_library_says_what_to_install(
 
     assert refusal("ssh://me@arm") == (
         "the engine at ssh://me@arm (here) is reached by SSH, which needs paramiko",
-        "Install it beside layerforge: pip install 'docker[ssh]'.",
+        "Install it beside layerforge: pip install 'layerforge[ssh]'.",
     )
 
 

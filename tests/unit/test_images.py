@@ -313,7 +313,7 @@ def test_a_build_image_is_of_its_runtime_and_its_packages(engine: FakeEngine) ->
     (words,) = engine.builds
     assert words["tag"] == name
     assert words["buildargs"].items() >= {
-        ("BASE", "own:3.13"),
+        ("BASE", "sha256:amd64"),
         ("PYTHON", "3.13"),
         ("GLIBC", "2.34"),
         ("DNF_PACKAGES", "libpq-devel"),

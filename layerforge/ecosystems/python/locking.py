@@ -100,7 +100,15 @@ class _Search:
         """Resolve here if that can be, and in a container where it must be."""
         compiled = self.asked.compiled
         if self.spec.container or compiled:
-            return self._in_container(self._image(), preferred, compiled)
+            try:
+                image = self._image()
+            except EngineError as error:
+                raise EngineError(
+                    f"{self.resolver.target} is to be resolved in a container, and "
+                    f"{error.message}",
+                    remedy=error.remedy,
+                ) from error
+            return self._in_container(image, preferred, compiled)
         try:
             return self.resolver.from_requirements(self.asked, preferred)
         except NoWheel as wheelless:

@@ -12,6 +12,7 @@ import tempfile
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os.path import normpath
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ _WHEELLESS: Final = re.compile(
 )
 _ROUNDS: Final = 8
 _SHOWN: Final = 20  # lines
+_OUTPUT: Final = "/work/out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +65,9 @@ class PipTools:
             task = self._task(asked, preferred, sources)
             try:
                 with tempfile.TemporaryDirectory(prefix="layerforge-") as name:
-                    (document,) = self.tools.containers.run(task, Path(name)).files
-                    return tomllib.loads(document.read_text(encoding="utf-8"))
+                    (written,) = self.tools.containers.run(task, Path(name)).files
+                    document = tomllib.loads(written.read_text(encoding="utf-8"))
+                    return self._outside(document)
             except TaskError as error:
                 told = _WHEELLESS.findall("\n".join(error.lines))
                 missing = {re.sub(r"[-_.]+", "-", found).lower() for found in told}
@@ -76,6 +79,20 @@ class PipTools:
             f"would have to be {', '.join(sorted(sources))}",
             remedy="Name versions in the requirements.",
         )
+
+    def _outside(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Name files of this machine as they are called here, not in the container."""
+        links, _ = local_links(self.indexes)
+        for package in document["packages"]:
+            sources = (package.get("sdist"), package.get("archive"))
+            for archive in (*package.get("wheels", ()), *filter(None, sources)):
+                inside = local_path(archive.get("url", ""))
+                if "path" in archive:
+                    inside = Path(normpath(Path(_OUTPUT, archive["path"])))
+                if inside:
+                    archive.pop("path", None)
+                    archive["url"] = links.get(str(inside), inside).as_uri()
+        return document
 
     def _task(
         self, asked: Asked, preferred: Sequence[Pin], sources: frozenset[str]
@@ -108,7 +125,7 @@ class PipTools:
             files={**files, **links, **{str(path): path for path in paths if path}},
             secrets=secrets,
             network=True,
-            output="/work/out",
+            output=_OUTPUT,
         )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -26,9 +27,12 @@ from layerforge.spec import Requirements
 _PYLOCK: Final = re.compile(r"pylock(\.[^.]+)?\.toml")
 _VARIABLE: Final = re.compile(r"\$\{([A-Z0-9_]+)\}")
 _COMMENT: Final = re.compile(r"(?:^|\s)#.*$")
+_QUERY: Final = re.compile(r"\?[^#\s]*")
 _HASH: Final = " --hash="
 _FOREIGN_LOCKS: Final = {"uv.lock", "poetry.lock", "Pipfile.lock"}
 _SOURCES: Final = (".tar.gz", ".zip")
+# Not by SSH: a container has no key, nor is to have one.
+_REPOSITORIES: Final = ("git+https", "git+http", "git+file")
 _IGNORED: Final = {"--prefer-binary", "--require-hashes", "--only-binary"}
 
 
@@ -79,8 +83,7 @@ class Asked:
         return frozenset(
             canonicalize_name(requirement.name)
             for requirement in self.parsed
-            if requirement.url
-            and not requirement.url.partition("#")[0].endswith(".whl")
+            if requirement.url and not urlsplit(requirement.url).path.endswith(".whl")
         )
 
     @property
@@ -256,14 +259,15 @@ def _normalised(line: str, where: str) -> str:
 
 def _is_archive(url: str) -> bool:
     """Say whether a URL is an archive's or a repository's, and not a folder's."""
-    address = url.partition("#")[0]
-    return address.startswith("git+") or address.endswith((".whl", *_SOURCES))
+    parts = urlsplit(url)
+    return parts.scheme in _REPOSITORIES or parts.path.endswith((".whl", *_SOURCES))
 
 
 def _refuse_source(where: str, value: str) -> ConfigError:
     place = f"{where}: " if where else ""
+    said = _QUERY.sub("", hide_credentials(value))  # which may hold a signature
     return ConfigError(
-        f"{place}{hide_credentials(value)!r} names neither a package nor its archive",
+        f"{place}{said!r} names neither a package nor its archive",
         remedy="Write NAME @ and the URL of a wheel, an sdist or a git repository "
         "(NAME @ git+https://…@v1.0); or, for code of your own, put its folder into "
         "the layer with include.",

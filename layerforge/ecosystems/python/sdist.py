@@ -19,7 +19,7 @@ from layerforge.containers.hints import hint
 from layerforge.containers.image import Image
 from layerforge.containers.secrets import index_secrets, local_links
 from layerforge.containers.settings import SystemPackages
-from layerforge.containers.task import Task, TaskError
+from layerforge.containers.task import EngineError, Task, TaskError
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.audit import loads
 from layerforge.ecosystems.python.toolchain import TOOLS_FOLDER, have_build_image
@@ -35,6 +35,12 @@ from layerforge.verify import verify
 
 _PROGRAM: Final = Path(__file__).with_name("programs") / "build_wheel.py"
 _UNLOADABLE: Final = ("machine", "symbol-version")
+
+_TOO_NEW: Final = "too-recent versioned symbols"  # as auditwheel says it
+_OLDER_IMAGE: Final = (
+    "Compile it in an image whose C library is not newer than the runtime's: --image, "
+    "for {}."
+)
 
 # Nothing of a build's time or order is to get into a wheel.
 _ENVIRONMENT: Final = {"SOURCE_DATE_EPOCH": "315532800", "PYTHONHASHSEED": "0"}
@@ -58,7 +64,7 @@ class Compiler:
         """
         if not pins:
             return {}
-        image = have_build_image(self.target, self.packages, self.tools)
+        image = self._image(pins)
         packs = {}
         for pin in pins:
             key = _key(pin, image, self.tools)
@@ -69,6 +75,16 @@ class Compiler:
                 self.tools.store.save("compiled", key, document)
             packs[pin.name] = pack
         return packs
+
+    def _image(self, pins: Sequence[Pin]) -> Image:
+        try:
+            return have_build_image(self.target, self.packages, self.tools)
+        except EngineError as error:
+            raise EngineError(
+                f"{', '.join(map(str, pins))} must be compiled for {self.target}, and "
+                f"{error.message}",
+                remedy=error.remedy,
+            ) from error
 
     def _compiled(self, pin: Pin, image: Image) -> Pack:
         with tempfile.TemporaryDirectory(prefix="layerforge-") as name:
@@ -112,6 +128,7 @@ class Compiler:
         return store.artifact(pin.sha256)
 
     def _building(self, pin: Pin, image: Image, gathered: Path) -> Task:
+        network = self.tools.containers.settings.compile_network
         major, minor = min(self.target.runtime.glibc, image.glibc)
         return Task(
             name=str(pin),
@@ -124,9 +141,15 @@ class Compiler:
             ),
             files={"/work/build_wheel.py": _PROGRAM, "/work/in": gathered},
             environment=_ENVIRONMENT,
-            network=self.tools.containers.settings.compile_network,
+            secrets=self._ways_out() if network else {},
+            network=network,
             output="/work/out",
         )
+
+    def _ways_out(self) -> dict[str, bytes]:
+        """Give the proxies and certificates of this machine, and no credentials."""
+        secrets = index_secrets(IndexSettings(ca_bundle=self.indexes.ca_bundle))
+        return {name: secrets[name] for name in secrets if name != "pip.conf"}
 
     def _run(self, task: Task, folder: Path) -> None:
         try:
@@ -135,12 +158,15 @@ class Compiler:
             found = hint(error.lines, network=task.network)
             if found:
                 error.remedy = found.remedy
+            elif any(_TOO_NEW in line for line in error.lines):
+                error.remedy = _OLDER_IMAGE.format(self.target.runtime.os)
             raise
 
 
 def _key(pin: Pin, image: Image, tools: Tools) -> str:
     network = tools.containers.settings.compile_network
-    decisive = [pin.sha256, image.id, network, _PROGRAM.read_text(encoding="utf-8")]
+    # The image's name has the digest of all that it is made from.
+    decisive = [pin.sha256, image.name, network, _PROGRAM.read_text(encoding="utf-8")]
     return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
 
 
@@ -174,8 +200,7 @@ def _admit(wheel: Path, pin: Pin, target: Target, tools: Tools) -> Pack:
         raise BuildError(
             f"{pin} was compiled, but not for {target}:\n  "
             + "\n  ".join(told or [f"its wheel is {wheel.name}"]),
-            remedy="Compile it in an image whose C library is not newer than the "
-            f"runtime's: --image, for {target.runtime.os}.",
+            remedy=_OLDER_IMAGE.format(target.runtime.os),
         )
     save_pack(tools.store, pack)
     return pack

@@ -58,13 +58,25 @@ def build(policy: str) -> None:
         environment.install(builder.build_system_requires)
         environment.install(builder.get_requires_for_build("wheel"))
         wheel = Path(builder.build("wheel", built))
-    if wheel.name.endswith("-any.whl"):
+    if not _has_libraries(wheel):
         shutil.copy(wheel, OUTPUT)
+        if not wheel.name.endswith("-any.whl"):
+            tag = ("--remove", "--platform-tag", policy)
+            _run("wheel", "tags", *tag, str(OUTPUT / wheel.name))
         return
     _run(
         *("auditwheel", "repair", "--plat", policy, "--only-plat"),
         *("--wheel-dir", str(OUTPUT), str(wheel)),
     )
+
+
+def _has_libraries(wheel: Path) -> bool:
+    with zipfile.ZipFile(wheel) as members:
+        for name in members.namelist():
+            with members.open(name) as stream:
+                if stream.read(4) == b"\x7fELF":
+                    return True
+    return False
 
 
 def _unpack(archive: Path) -> Path:
@@ -75,8 +87,10 @@ def _unpack(archive: Path) -> Path:
     else:
         with tarfile.open(archive) as tar:
             _extract(tar, SOURCE)
-    (folder,) = SOURCE.iterdir()  # an sdist is one folder
-    return folder
+    folders = list(SOURCE.iterdir())
+    if len(folders) != 1:
+        sys.exit(f"{archive.name} is no sdist: that would be one folder")
+    return folders[0]
 
 
 def _extract(tar: tarfile.TarFile, folder: Path) -> None:

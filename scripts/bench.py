@@ -1,6 +1,9 @@
 """Measure `layerforge build` beside its peers and beside the floor, in one run.
 
-    scripts/bench [--runs N] [--json] [SET...]
+    scripts/bench [--runs N] [--json] [--imports] [SET...]
+
+With --imports it is instead how long a cold start imports all of a layer, with bytecode
+and without, in the runtime's image under Lambda's runtime interface.
 
 Each way makes a zip of the same packages for the same target, with everything that it
 needs from the network there before. Runs of all ways alternate, so that what else the
@@ -15,6 +18,7 @@ import json
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +30,13 @@ SETS = {"data": ("pandas", "pyarrow", "requests"), "web": ("requests",)}
 RUNTIME, ARCH, VERSION = "python3.12", "x86_64", "3.12"
 BINARIES = Path(sys.executable).parent
 ZIP = f"dist/bench-{RUNTIME}-{ARCH}.zip"
+
+# The newest that scripts/base-images can make a stand-in for.
+BUILD = (
+    *(BINARIES / "layerforge", "build", "-r", "requirements.txt", "--name", "bench"),
+    *("--runtime", "python3.13", "--arch", "x86_64", "--quiet"),
+)
+BYTECODE = ("--bytecode", "--force")
 
 LAYERFORGE = (
     *(BINARIES / "layerforge", "build", "-r", "requirements.txt", "--name", "bench"),
@@ -140,6 +151,34 @@ def measure(packages: Sequence[str], runs: int) -> list[Way]:
     return compared
 
 
+def imports(packages: Sequence[str], runs: int) -> dict[str, float]:
+    """Have the runtime import a layer so many times; give medians in milliseconds."""
+    with tempfile.TemporaryDirectory(prefix="layerforge-bench-") as name:
+        folder = Path(name)
+        (folder / "requirements.txt").write_text("\n".join(packages) + "\n")
+        zips = {}
+        for way, options in (("without bytecode", ()), ("with bytecode", BYTECODE)):
+            (folder / way).mkdir()
+            zips[way] = folder / way / "layer.zip"
+            command = (*BUILD, *options, "--output", zips[way])
+            subprocess.run(command, check=True, cwd=folder)
+        found: dict[str, list[float]] = {way: [] for way in zips}
+        for _ in range(runs):
+            for way, path in zips.items():
+                found[way].append(probed(path))
+    return {way: statistics.median(times) for way, times in found.items()}
+
+
+def probed(path: Path) -> float:
+    """Import everything in a zip once, in a new container; give milliseconds."""
+    words = (BINARIES / "layerforge", "verify", "--quiet", "--json", path)
+    answer = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
+    (layer,) = json.loads(answer.stdout)["layers"]
+    if "probe" not in layer:
+        sys.exit(layer["error"]["message"])
+    return float(layer["probe"]["import_milliseconds"])
+
+
 def rows(compared: Sequence[Way]) -> list[dict[str, object]]:
     """Give the figures of each way; `times` is how often the first fits into it."""
     first = statistics.median(compared[0].seconds)
@@ -159,8 +198,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--imports", action="store_true")
     parser.add_argument("sets", nargs="*", metavar="SET", help=" ".join(SETS))
     arguments = parser.parse_args()
+    if arguments.imports:
+        for name in arguments.sets or SETS:
+            print(f"{name}: {' + '.join(SETS[name])}, python3.13 x86_64")
+            for way, milliseconds in imports(SETS[name], arguments.runs).items():
+                print(f"  {way:46}{milliseconds:>8,.0f} ms")
+        return
     results = {
         name: rows(measure(SETS[name], arguments.runs))
         for name in arguments.sets or SETS

@@ -23,7 +23,7 @@ from layerforge.ecosystems.python.locking import make_lock
 from layerforge.ecosystems.python.sdist import Compiler
 from layerforge.errors import BuildError, LayerforgeError
 from layerforge.events import Event, Finished
-from layerforge.indexes import IndexSettings
+from layerforge.indexes import IndexSettings, machine_settings
 from layerforge.lock import Pin
 from layerforge.pack import Pack
 from layerforge.spec import LayerSpec, Requirements
@@ -334,7 +334,7 @@ def test_a_small_extension_is_compiled_for_the_other_architecture(
         compiler = Compiler(
             target=arm64,
             packages=SystemPackages(),
-            indexes=tools.indexes,
+            indexes=tools.indexes.or_else(machine_settings()),
             client=client,
             tools=tools,
         )

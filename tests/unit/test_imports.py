@@ -33,7 +33,7 @@ project pack trim include fetch zips manifest credentials
 recipes ledger containers
 imports
 ecosystems
-plan ecosystems.python probe
+plan ecosystems.python ecosystems.node probe
 jobs oversize records proof
 pipeline
 reports

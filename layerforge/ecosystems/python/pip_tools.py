@@ -121,7 +121,11 @@ class PipTools:
             done="resolved",
             image=self.image.id,
             arch=self.target.arch,
-            command=(f"{TOOLS_FOLDER}/bin/python", "/work/resolve.py", *options),
+            command=(
+                *(f"{TOOLS_FOLDER}/bin/python", "/work/resolve.py"),
+                ".".join(map(str, self.target.runtime.glibc)),
+                *options,
+            ),
             files={**files, **links, **{str(path): path for path in paths if path}},
             secrets=secrets,
             network=True,

@@ -1,8 +1,9 @@
 """Run in the build container, by its tools' Python: finds versions, then their files.
 
-    resolve.py PIP-OPTION...
+    resolve.py GLIBC PIP-OPTION...
 
-From requirements.in and constraints.txt among the secrets, with what stands in
+GLIBC is the target's, such as 2.34: wheels are chosen for it, whatever this container
+has. From requirements.in and constraints.txt among the secrets, with what stands in
 /work/requirements.txt preferred, to /work/out/pylock.toml. Runs from Python 3.9 on.
 """
 
@@ -16,28 +17,42 @@ from pathlib import Path
 SECRETS = Path("/run/layerforge")
 PINS = Path("/work/requirements.txt")
 OUTPUT = Path("/work/out/pylock.toml")
-TOOLS = Path(sys.prefix) / "bin"
 TRACEBACK = "Traceback (most recent call last):"
 
 
-def main(options: list[str]) -> None:
+# Nothing that is chosen is run here. What a source is built with is: pip installs that
+# by a process of its own, which knows the container's glibc and nothing of this.
+MODULE = """
+import runpy, sys
+from pip._vendor.packaging import _manylinux
+_manylinux._get_glibc_version = lambda: {glibc}
+sys.argv[0] = {module!r}
+runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
+"""
+
+
+def main(glibc: str, options: list[str]) -> None:
     """Have pip-compile choose versions, and pip lock name the file of each."""
+    version = tuple(map(int, glibc.split(".")))
     _run(
-        *("pip-compile", "--quiet", "--allow-unsafe", "--strip-extras", "--no-header"),
+        version,
+        *("piptools", "compile", "--quiet", "--allow-unsafe"),
+        *("--strip-extras", "--no-header"),
         *("--no-annotate", "--no-emit-options", "--resolver=backtracking"),
         *("--pip-args", shlex.join(options)),
         *("--constraint", str(SECRETS / "constraints.txt")),
         *("--output-file", str(PINS), str(SECRETS / "requirements.in")),
     )
     _run(
+        version,
         *("pip", "--quiet", "lock", "--no-deps", *options),
         *("--requirement", str(PINS), "--output", str(OUTPUT)),
     )
 
 
-def _run(program: str, *arguments: str) -> None:
+def _run(glibc: tuple[int, ...], module: str, *arguments: str) -> None:
     with subprocess.Popen(
-        [str(TOOLS / program), *arguments],
+        [sys.executable, "-c", MODULE.format(glibc=glibc, module=module), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -58,4 +73,4 @@ def _tell(process: subprocess.Popen[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1], sys.argv[2:])

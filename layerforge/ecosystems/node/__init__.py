@@ -1,0 +1,1 @@
+"""Node.js: package-lock.json read into values, and what of it a target needs."""

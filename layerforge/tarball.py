@@ -110,12 +110,15 @@ class _Gunzip(io.RawIOBase):
     def _begin_next(self) -> bool:
         if len(self._waiting) < len(_GZIP_MAGIC):
             self._waiting += self._stream.read(_CHUNK)
-        if not self._waiting:
-            return False
-        if not self._waiting.startswith(_GZIP_MAGIC):
-            raise Refused(_BEHIND)
-        self._inflater = zlib.decompressobj(_GZIP)
-        return True
+        if self._waiting.startswith(_GZIP_MAGIC):
+            self._inflater = zlib.decompressobj(_GZIP)
+            return True
+        # Old packages were filled up to a tape's block with zeros.
+        while self._waiting:
+            if self._waiting.strip(b"\0"):
+                raise Refused(_BEHIND)
+            self._waiting = self._stream.read(_CHUNK)
+        return False
 
 
 def _read_members(stream: IO[bytes]) -> Iterator[tuple[Member, bytes]]:
@@ -140,7 +143,7 @@ def _read_members(stream: IO[bytes]) -> Iterator[tuple[Member, bytes]]:
     if said:
         raise Refused("an extended header stands at its end and belongs to no entry")
     while rest := stream.read(_CHUNK):
-        if any(rest):
+        if rest.strip(b"\0"):
             raise Refused(_BEHIND)
 
 

@@ -28,8 +28,8 @@ LEVELS: Final = """
 errors events limits elf zipformat headers
 target tree address fields files elf_layout template
 compressor strip elf_tail zipdirectory lock client loader containers.settings
-store spec indexes elf_reader archive verify
-project pack trim include fetch zips manifest credentials
+store spec indexes elf_reader archive verify tarheaders
+project pack trim include fetch zips tarball manifest credentials
 recipes ledger containers
 imports
 ecosystems

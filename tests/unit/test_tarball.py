@@ -308,6 +308,10 @@ def test_a_gzip_file_of_several_members_is_one_stream(tmp_path: Path) -> None:
     assert contents(archive, tmp_path) == {"a.js": b"one"}
 
 
+def test_zeros_behind_the_stream_are_passed_over(tmp_path: Path) -> None:
+    assert contents(tar(ONE) + bytes(10_240), tmp_path) == {"a.js": b"one"}
+
+
 def test_a_large_file_is_held_but_once(tmp_path: Path) -> None:
     size = 24 << 20
     archive = tar(Raw(content=bytes(size)))
@@ -333,7 +337,7 @@ REFUSED = {
     "no checksum at the stream's end": (tar(ONE)[:-8], SHORT),
     "a wrong checksum of the stream": (tar(ONE)[:-8] + bytes(8), DAMAGED),
     "bytes behind the stream": (tar(ONE) + b"more", BEHIND),
-    "a zero behind the stream": (tar(ONE) + b"\0", BEHIND),
+    "a stream behind zeros": (tar(ONE) + bytes(9) + tar(OTHER), BEHIND),
     "a second tar": (tar(ONE) + tar(OTHER), BEHIND),
     "an entry behind the end": (tar(ONE, bytes(512), OTHER), BEHIND),
     "no end": (tar(ONE, end=b""), SHORT),

@@ -166,14 +166,14 @@ def test_a_failure_has_status_command_and_last_lines(jobs: Jobs) -> None:
     heard: list[Event] = []
 
     error = jobs.failing(
-        "echo out; echo err >&2; exit 3", doing="compiling", listen=heard.append
+        "echo one >&2; echo two >&2; exit 3", doing="compiling", listen=heard.append
     )
 
-    command = "sh -c 'echo out; echo err >&2; exit 3'"
+    command = "sh -c 'echo one >&2; echo two >&2; exit 3'"
     assert error.message == (
-        f"compiling a job failed with exit status 3: {command}\n  out\n  err"
+        f"compiling a job failed with exit status 3: {command}\n  one\n  two"
     )
-    assert (error.status, error.lines) == (3, ("out", "err"))
+    assert (error.status, error.lines) == (3, ("one", "two"))
     assert heard[-1] == Failed(
         task="a job", reason=f"compiling a job failed with exit status 3: {command}"
     )

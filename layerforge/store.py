@@ -8,6 +8,7 @@ time: what is gone is fetched or made again.
     indexes/ab/KEY            what was read out of an archive, as JSON
     derived/ab/KEY            one file's new bytes, behind a header that describes them
     partial/SHA256            a download under way, locked by who downloads it
+    compiled/ab/KEY           which artifact a source was made into
     records/ab/KEY            what the last build of a zip was made from
 """
 

@@ -11,7 +11,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -120,13 +120,7 @@ def build_image(  # noqa: PLR0913, PLR0917 - each is another part of it
         marks = _inspect(engine, name)
     if marks is None:
         raise ImageError(f"{name} was built and is gone", remedy="Try again.")
-    return Image(
-        id=marks["Id"],
-        name=name,
-        arch=target.arch,
-        glibc=base.glibc,
-        python=base.python,
-    )
+    return replace(base, id=marks["Id"], name=name)
 
 
 def list_images(engine: Engine) -> tuple[KeptImage, ...]:

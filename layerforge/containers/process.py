@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from layerforge.containers.settings import ContainerSettings
-from layerforge.containers.task import Task, TaskError
+from layerforge.containers.task import LAST_LINES, Task, TaskError
 from layerforge.events import Listener, Said
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-LAST_LINES: Final = 20  # of those kept, in a message
 KEPT_LINES: Final = 200  # what tells the reason often stands far from the end
 MAX_STDOUT: Final = 64 << 20  # bytes
 _HEARTBEAT: Final = 30.0  # seconds of silence, then the engine is asked how it is

@@ -13,7 +13,7 @@ from typing import IO, Any, Final, cast
 from layerforge.containers.engine import Engine
 from layerforge.containers.process import plain
 from layerforge.containers.tars import pack
-from layerforge.containers.task import ImageError
+from layerforge.containers.task import LAST_LINES, ImageError
 from layerforge.events import (
     Failed,
     Finished,
@@ -25,7 +25,6 @@ from layerforge.events import (
 )
 from layerforge.target import Arch
 
-LAST_LINES: Final = 20
 _BOOKKEEPING: Final = re.compile(r" ---> |Removing intermediate container ")
 # An engine is silent while a step computes, or an emulated one does.
 _PATIENCE: Final = 3600  # seconds

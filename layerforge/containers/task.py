@@ -11,6 +11,7 @@ from layerforge.errors import BuildError
 from layerforge.target import Arch
 
 SECRETS_FOLDER: Final = "/run/layerforge"  # a tmpfs
+LAST_LINES: Final = 20  # of what a program said, in a message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from layerforge.client import Client, RangeUnsupported
+from layerforge.credentials import with_credentials
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.wheel import index_wheel, skim_wheel
 from layerforge.errors import FetchError
 from layerforge.events import Noted
 from layerforge.fetch import Download, fetch
-from layerforge.indexes import IndexSettings
+from layerforge.indexes import IndexSettings, machine_settings
 from layerforge.lock import Pin
 from layerforge.pack import Pack, load_pack, save_pack
 
@@ -29,6 +30,12 @@ def open_client(indexes: IndexSettings) -> Client:
     """Give a client with the credentials and CA bundle of index settings."""
     bundle = Path(indexes.ca_bundle) if indexes.ca_bundle else None
     return Client(credentials=indexes.credentials, ca_bundle=bundle)
+
+
+def find_indexes(tools: Tools, named: IndexSettings | None = None) -> IndexSettings:
+    """Say where to look, and as whom: by options, what files ``named``, the machine."""
+    told = tools.indexes.or_else(named) if named else tools.indexes
+    return with_credentials(told.or_else(machine_settings()), tools.listen)
 
 
 def present_packs(pins: Sequence[Pin], tools: Tools) -> dict[str, Pack]:

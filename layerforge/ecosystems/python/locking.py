@@ -11,9 +11,12 @@ from packaging.requirements import Requirement
 from layerforge.containers.image import Image
 from layerforge.containers.secrets import out_of_reach
 from layerforge.containers.task import EngineError
-from layerforge.credentials import with_credentials
 from layerforge.ecosystems import Tools
-from layerforge.ecosystems.python.artifacts import open_client, sized_pins
+from layerforge.ecosystems.python.artifacts import (
+    find_indexes,
+    open_client,
+    sized_pins,
+)
 from layerforge.ecosystems.python.foreign import (
     export_requirements,
     read_foreign_pylock,
@@ -27,7 +30,7 @@ from layerforge.ecosystems.python.sdist import Compiler
 from layerforge.ecosystems.python.toolchain import have_build_image
 from layerforge.ecosystems.python.uv import Uv
 from layerforge.events import Noted
-from layerforge.indexes import IndexSettings, machine_settings
+from layerforge.indexes import IndexSettings
 from layerforge.lock import Lock, Pin
 from layerforge.pack import Pack
 from layerforge.spec import LayerSpec
@@ -43,9 +46,7 @@ def make_lock(
 ) -> tuple[Lock, Mapping[str, Pack]]:
     """Resolve a layer for a target, and give what is known of each pin's wheel."""
     asked = export_requirements(spec.requirements)
-    indexes = with_credentials(
-        tools.indexes.or_else(asked.settings).or_else(machine_settings()), tools.listen
-    )
+    indexes = find_indexes(tools, asked.settings)
     file = spec.requirements.file
     folder = file.parent.resolve() if file else Path.cwd()
     uv = Uv(indexes=indexes, cache=tools.store.root / "uv", folder=folder)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from layerforge.credentials import with_credentials
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.artifacts import (
     fetch_packs,
+    find_indexes,
     learn_wheels,
     open_client,
     present_packs,
 )
 from layerforge.ecosystems.python.requirements import read_requirements
 from layerforge.ecosystems.python.sdist import Compiler
-from layerforge.indexes import machine_settings
 from layerforge.lock import Lock, Pin
 from layerforge.pack import Pack
 from layerforge.spec import LayerSpec
@@ -42,10 +41,7 @@ def obtain_packs(
     packs = present_packs(wheels, tools)
     missing = [pin for pin in wheels if pin.name not in packs]
     if missing or sources:
-        named = read_requirements(spec.requirements).settings
-        indexes = with_credentials(
-            tools.indexes.or_else(named).or_else(machine_settings()), tools.listen
-        )
+        indexes = find_indexes(tools, read_requirements(spec.requirements).settings)
         with open_client(indexes) as client:
             packs |= fetch_packs(missing, client, tools)
             compiler = Compiler(

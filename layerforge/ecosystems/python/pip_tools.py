@@ -1,8 +1,8 @@
 """Resolve in the target's own runtime: pip-tools, in its build container.
 
-pip-compile finds the versions, by the interpreter, markers and tags of the container;
-`pip lock` then names each one's file, with its hash, without going through what else
-there is of it. What comes out is a PEP 751 document, as from uv.
+pip-compile finds the versions, by the interpreter and markers of the container and the
+tags of the target; `pip lock` then names each one's file, with its hash, without going
+through what else there is of it. What comes out is a PEP 751 document, as from uv.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from layerforge.address import local_path
 from layerforge.containers.hints import hint
 from layerforge.containers.image import Image
 from layerforge.containers.secrets import index_secrets, local_links
-from layerforge.containers.task import Task, TaskError
+from layerforge.containers.task import LAST_LINES, Task, TaskError
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.requirements import Asked
 from layerforge.ecosystems.python.toolchain import TOOLS_FOLDER
@@ -35,7 +35,6 @@ _WHEELLESS: Final = re.compile(
     r" ([A-Za-z0-9][A-Za-z0-9._-]*)"
 )
 _ROUNDS: Final = 8
-_SHOWN: Final = 20  # lines
 _OUTPUT: Final = "/work/out"
 
 
@@ -139,7 +138,7 @@ def _lines(lines: Sequence[str]) -> bytes:
 
 
 def _unresolved(target: Target, error: TaskError) -> LockError:
-    lines = "\n  ".join(error.lines[-_SHOWN:])
+    lines = "\n  ".join(error.lines[-LAST_LINES:])
     found = hint(error.lines, network=True)
     return LockError(
         f"{target}: pip-compile could not resolve:\n  {lines}",

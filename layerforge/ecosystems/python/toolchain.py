@@ -1,7 +1,7 @@
 """The build image of a Python runtime: its base, compilers, and tools of pip's kind.
 
 The tools' wheels are resolved for the image's own interpreter and fetched as any
-layer's are, so that making an image needs no index, and no credentials reach it.
+layer's are, so that an image is made without an index, and no credentials reach it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from typing import Final
 
 from layerforge.containers.image import Image
 from layerforge.containers.settings import SystemPackages
-from layerforge.credentials import with_credentials
 from layerforge.ecosystems import Tools
-from layerforge.ecosystems.python.artifacts import fetch_packs, open_client
+from layerforge.ecosystems.python.artifacts import (
+    fetch_packs,
+    find_indexes,
+    open_client,
+)
 from layerforge.ecosystems.python.requirements import Asked
 from layerforge.ecosystems.python.resolve import Resolver
 from layerforge.ecosystems.python.uv import Uv
-from layerforge.indexes import machine_settings
 from layerforge.target import Target
 
 TOOLS_FOLDER: Final = "/layerforge/tools"
@@ -50,7 +52,7 @@ def have_build_image(target: Target, packages: SystemPackages, tools: Tools) -> 
 
 def _wheels(target: Target, folder: Path, tools: Tools) -> list[Path]:
     """Bring the tools' wheels into a folder, under their own names."""
-    indexes = with_credentials(tools.indexes.or_else(machine_settings()), tools.listen)
+    indexes = find_indexes(tools)
     uv = Uv(indexes=indexes, cache=tools.store.root / "uv", folder=folder)
     with open_client(indexes) as client:
         resolver = Resolver(uv=uv, client=client, target=target)

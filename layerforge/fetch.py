@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import queue
 import threading
 import time
@@ -22,6 +21,7 @@ from layerforge.client import (
 )
 from layerforge.errors import ArchiveError, BuildError
 from layerforge.events import Failed, Finished, Listener, Progress, Started, silent
+from layerforge.hashes import hasher_for, title_of
 from layerforge.store import Store
 
 __all__ = [
@@ -43,7 +43,7 @@ class Download:
 
     name: str
     url: str
-    sha256: str
+    digest: str
     size: int | None = None
 
 
@@ -75,7 +75,7 @@ def fetch(  # noqa: PLR0913 - options by name
         if after is not None and not stop.is_set():
             after(download, path)
 
-    wanted = {download.sha256: download for download in downloads}
+    wanted = {download.digest: download for download in downloads}
     _in_parallel(work, list(wanted.values()), jobs=jobs, stop=stop)
 
 
@@ -146,7 +146,7 @@ class _Partial:
         self._download = download
         self._listen = listen
         self._stop = stop
-        self._digest = hashlib.sha256()
+        self._hash = hasher_for(self._download.digest)
         self._reported = -_PROGRESS_SECONDS
 
     def recall(self) -> None:
@@ -174,7 +174,7 @@ class _Partial:
         """Forget all bytes."""
         self._stream.seek(0)
         self._stream.truncate()
-        self._digest = hashlib.sha256()
+        self._hash = hasher_for(self._download.digest)
         self.size = 0
 
     def complete(self, client: Client) -> None:
@@ -183,18 +183,19 @@ class _Partial:
             client.receive(self._download.url, self)
         if not self._right:
             raise self._refused(
-                f"have SHA-256 {self._digest.hexdigest()}, not {self._download.sha256}"
+                f"have {title_of(self._download.digest)} {self._hash.hexdigest()}, "
+                f"not {self._download.digest}"
             )
         self._stream.flush()
 
     @property
     def _right(self) -> bool:
-        return self._digest.hexdigest() == self._download.sha256
+        return self._hash.hexdigest() == self._download.digest
 
     def _count(self, chunk: bytes) -> None:
         if self._stop.is_set():
             raise _StoppedError
-        self._digest.update(chunk)
+        self._hash.update(chunk)
         self.size += len(chunk)
         now = time.monotonic()
         if now - self._reported >= _PROGRESS_SECONDS:
@@ -221,7 +222,7 @@ class _Carrier:
 
     def bring(self, download: Download) -> Path:
         """Have one archive in the store, and tell of it unless it was there."""
-        if not self.store.holds(download.sha256):
+        if not self.store.holds(download.digest):
             self.listen(Started(task=download.name, total=download.size))
             try:
                 self._obtain(download)
@@ -230,13 +231,13 @@ class _Carrier:
                     self.listen(Failed(task=download.name, reason=str(error)))
                 raise
             self.listen(Finished(task=download.name))
-        return self.store.artifact(download.sha256)
+        return self.store.artifact(download.digest)
 
     def _obtain(self, download: Download) -> None:
         local = local_path(download.url)
         try:
             if local is not None:
-                self.store.adopt(existing(local), download.sha256)
+                self.store.adopt(existing(local), download.digest)
             else:
                 self._continue(download)
         except OSError as error:
@@ -246,18 +247,18 @@ class _Carrier:
             ) from error
 
     def _continue(self, download: Download) -> None:
-        sha256 = download.sha256
-        with self.store.partial(sha256) as stream:
-            if self.store.holds(sha256):  # by now, from another process
-                self.store.discard(sha256)
+        digest = download.digest
+        with self.store.partial(digest) as stream:
+            if self.store.holds(digest):  # by now, from another process
+                self.store.discard(digest)
                 return
             partial = _Partial(stream, download, self.listen, self.stop)
             try:
                 _complete(partial, self.client)
             except ArchiveError:
-                self.store.discard(sha256)
+                self.store.discard(digest)
                 raise
-            self.store.admit(sha256)
+            self.store.admit(digest)
 
 
 def _complete(partial: _Partial, client: Client) -> None:

@@ -13,7 +13,7 @@ from layerforge.plan import Job
 from layerforge.recipes import find_recipe, recipe_names
 from layerforge.spec import LAYER_NAME, LayerSpec, Project, Requirements
 from layerforge.strip import Profile
-from layerforge.target import find_arch, find_runtime
+from layerforge.target import Target, find_arch, find_runtime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,7 @@ class Selection:
     folder: Path
     names: tuple[str, ...] = ()
     requirements: Path | None = None
+    package_json: Path | None = None
     name: str = ""
     runtimes: tuple[str, ...] = ()
     architectures: tuple[str, ...] = ()
@@ -35,6 +36,7 @@ class Selection:
     exclude_runtime_sdk: bool = False
     bytecode: bool = False
     container: bool = False
+    one_zip: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +66,20 @@ def select_jobs(selection: Selection, project: Project) -> tuple[Job, ...]:
 
 def _choose(selection: Selection, project: Project) -> Iterable[_Chosen]:
     if selection.requirements:
-        yield _from_requirements(selection, selection.requirements)
+        asked = Requirements(file=selection.requirements)
+        yield _from_file(selection, "-r", asked)
+        return
+    if selection.package_json:
+        asked = Requirements(language="node", file=selection.package_json)
+        yield _from_file(selection, "--package-json", asked)
         return
     if not selection.names and not project.layers:
         raise ConfigError(
             "there is no layerforge.toml here or in a folder above",
             remedy="Make one: layerforge init. Or name a recipe (layerforge build "
-            "pandas), or a requirements file (-r FILE --name LAYER).",
+            "pandas), or a file (-r FILE, --package-json FILE, with --name LAYER).",
         )
-    for name in selection.names or [layer.name for layer in project.layers]:
+    for name in selection.names or _suitable(selection, project):
         layer = project.layer(name)
         if layer:
             zips = project.folder / "dist"
@@ -81,10 +88,23 @@ def _choose(selection: Selection, project: Project) -> Iterable[_Chosen]:
             yield _from_recipe(name, selection.folder, project)
 
 
-def _from_requirements(selection: Selection, file: Path) -> _Chosen:
+def _suitable(selection: Selection, project: Project) -> list[str]:
+    """Name all layers, but for those that no runtime that was asked for is for."""
+    languages = {find_runtime(name).language for name in selection.runtimes}
+    names = [layer.name for layer in project.layers]
+    suitable = [
+        layer.name
+        for layer in project.layers
+        if layer.requirements.language in languages
+    ]
+    return suitable or names
+
+
+def _from_file(selection: Selection, option: str, asked: Requirements) -> _Chosen:
+    file = asked.file or Path()
     if selection.names:
         raise ConfigError(
-            f"{', '.join(selection.names)} and -r {file} are asked for at once",
+            f"{', '.join(selection.names)} and {option} {file} are asked for at once",
             remedy="Name layers, or give a file and --name.",
         )
     if not re.fullmatch(LAYER_NAME, selection.name):
@@ -92,16 +112,16 @@ def _from_requirements(selection: Selection, file: Path) -> _Chosen:
             f"{selection.name!r} is no name for a layer: {LAYER_NAME}"
             if selection.name
             else f"the layer of {file} has no name",
-            remedy=f"Give it one: -r {file} --name web",
+            remedy=f"Give it one: {option} {file} --name web",
         )
     path = selection.folder / file
     if not path.is_file():
         raise ConfigError(f"there is no file {file}")
     return _Chosen(
-        spec=LayerSpec(name=selection.name, requirements=Requirements(file=path)),
+        spec=LayerSpec(name=selection.name, requirements=replace(asked, file=path)),
         locks=path.parent,
         zips=selection.folder / "dist",
-        words=("-r", str(file), "--name", selection.name),
+        words=(option, str(file), "--name", selection.name),
     )
 
 
@@ -117,41 +137,76 @@ def _from_recipe(name: str, folder: Path, project: Project) -> _Chosen:
             f"{name} is neither a layer of layerforge.toml nor a recipe",
             remedy=f"{guess}For a requirement: -r FILE --name LAYER.",
         )
+    asked = replace(recipe.requirements, folder=folder)
+    recipe = replace(recipe, requirements=asked)
     return _Chosen(spec=recipe, locks=folder, zips=folder / "dist", words=(name,))
 
 
 def _jobs(chosen: _Chosen, selection: Selection, project: Project) -> Iterable[Job]:
     spec = _with_targets(chosen.spec, selection, project)
     folder = selection.output_folder or chosen.zips
-    for target in spec.targets:
-        options = ["--runtime", target.runtime.id, "--arch", str(target.arch)]
-        if selection.exclude_runtime_sdk:
-            options.append("--exclude-runtime-sdk")
-        if selection.bytecode:
-            options.append("--bytecode")
-        if selection.container:
-            options.append("--container")
-        yield Job(
-            spec=spec,
-            target=target,
-            lock_file=ecosystem_of(target).lock_path(chosen.locks, spec.name, target),
-            output=selection.output or folder / f"{spec.name}-{target}.zip",
-            lock_words=("layerforge", "lock", *chosen.words, *options),
-        )
+    for targets in _by_zip(spec):
+        runtimes = (str(target.runtime) for target in targets)
+        name = "-".join((spec.name, *runtimes, str(targets[0].arch)))
+        output = selection.output or folder / f"{name}.zip"
+        jobs = [_job(chosen, spec, target, output, selection) for target in targets]
+        yield replace(jobs[0], others=tuple(jobs[1:]))
+
+
+def _by_zip(spec: LayerSpec) -> list[tuple[Target, ...]]:
+    """Put the targets together that one zip is for."""
+    if not spec.one_zip:
+        return [(target,) for target in spec.targets]
+    return [
+        tuple(target for target in spec.targets if target.arch is arch)
+        for arch in spec.architectures
+    ]
+
+
+def _job(
+    chosen: _Chosen,
+    spec: LayerSpec,
+    target: Target,
+    output: Path,
+    selection: Selection,
+) -> Job:
+    options = ["--runtime", target.runtime.id, "--arch", str(target.arch)]
+    if selection.exclude_runtime_sdk:
+        options.append("--exclude-runtime-sdk")
+    if selection.bytecode:
+        options.append("--bytecode")
+    if selection.container:
+        options.append("--container")
+    return Job(
+        spec=spec,
+        target=target,
+        lock_file=ecosystem_of(target).lock_path(chosen.locks, spec, target),
+        output=output,
+        lock_words=("layerforge", "lock", *chosen.words, *options),
+    )
 
 
 def _with_targets(spec: LayerSpec, selection: Selection, project: Project) -> LayerSpec:
     runtimes = tuple(map(find_runtime, selection.runtimes))
     architectures = tuple(map(find_arch, selection.architectures))
+    named = runtimes or spec.runtimes or project.runtimes
+    language = spec.requirements.language
     spec = replace(
         spec,
-        runtimes=runtimes or spec.runtimes or project.runtimes,
+        runtimes=tuple(one for one in named if one.language == language),
         architectures=architectures or spec.architectures or project.architectures,
         strip=selection.strip or spec.strip,
         exclude_runtime_sdk=selection.exclude_runtime_sdk or spec.exclude_runtime_sdk,
         bytecode=selection.bytecode or spec.bytecode,
         container=selection.container or spec.container,
+        one_zip=selection.one_zip or spec.one_zip,
     )
+    if named and not spec.runtimes:
+        raise ConfigError(
+            f"{spec.name} is a layer for {language}, and {', '.join(map(str, named))} "
+            f"{'is' if len(named) == 1 else 'are'} not",
+            remedy=f"Name a runtime of {language}'s: layerforge runtimes",
+        )
     if not spec.targets:
         missing = "runtime" if not spec.runtimes else "architecture"
         raise ConfigError(

@@ -27,7 +27,7 @@ def weighed(
 ) -> Lock:
     """Give the lock with what each of its pins weighs."""
     pins = tuple(
-        replace(pin, weight=weigh(packs[pin.name], stripping, trim=trim))
+        replace(pin, weight=weigh(packs[pin.id], stripping, trim=trim))
         for pin in lock.pins
     )
     return replace(lock, pins=pins, stripping=stripping.digest)

@@ -26,6 +26,7 @@ _SHA256: Final = re.compile("[0-9a-f]{64}")
 _COMMIT: Final = re.compile("[0-9a-f]{40,64}")
 _COMMIT_URL: Final = re.compile(r"(\w+)\+(.+)@([0-9a-f]{40,64})(?:#subdirectory=(.+))?")
 _CREATOR: Final = "layerforge"
+_READY: Final = (".whl", ".tgz")  # no sdist is a .tgz (PEP 625)
 _ENVIRONMENT: Final = (
     "implementation_name == 'cpython' and sys_platform == 'linux' "
     "and platform_machine == '{}'"
@@ -50,18 +51,23 @@ class Weight:
 class Pin:
     """One package, and the one archive of it that fits the target.
 
-    ``url`` may be a file's; ``size`` is the archive's, in bytes, 0 where no index
-    said it. ``dependencies`` are names of other pins. An archive that is no wheel is a
-    ``source``, which is compiled. So is a commit of a repository: it has a ``url``
-    such as ``git+https://…@COMMIT``, no file name, and a ``sha256`` of that URL alone.
+    ``url`` may be a file's, or a folder's; ``digest`` is the archive's, in hexadecimal
+    (see `hashes`), ``size`` too, in bytes, 0 where no index said it. ``location`` is
+    where Node.js has a package that doesn't stand under its own name at the top, as
+    ``node_modules/a/node_modules/b``. ``dependencies`` are the `id` of other pins.
+
+    An archive that is neither wheel nor npm tarball is a ``source``, which is
+    compiled. So is a commit of a repository: it has a ``url`` such as
+    ``git+https://…@COMMIT``, no file name, and a ``digest`` of that URL alone.
     """
 
     name: str
     version: str
     filename: str
     url: str
-    sha256: str
+    digest: str
     size: int = 0
+    location: str = ""
     dependencies: tuple[str, ...] = ()
     weight: Weight | None = None
 
@@ -69,9 +75,14 @@ class Pin:
         return f"{self.name} {self.version}" if self.version else self.archive
 
     @property
+    def id(self) -> str:
+        """What tells it from every other pin of its lock."""
+        return self.location or self.name
+
+    @property
     def source(self) -> bool:
         """Say whether it has to be compiled."""
-        return not self.filename.endswith(".whl")
+        return not self.filename.endswith(_READY)
 
     @property
     def archive(self) -> str:
@@ -107,13 +118,13 @@ class Lock:
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of what is pinned: not of what it weighs or where it is."""
-        pins = [(pin.name, pin.version, pin.filename, pin.sha256) for pin in self.pins]
+        pins = [(pin.id, pin.version, pin.filename, pin.digest) for pin in self.pins]
         decisive = repr((self.target, self.inputs, pins))
         return hashlib.sha256(decisive.encode()).hexdigest()
 
-    def required_by(self, name: str) -> tuple[str, ...]:
-        """Name the pins that ask for a package."""
-        return tuple(pin.name for pin in self.pins if name in pin.dependencies)
+    def required_by(self, identifier: str) -> tuple[str, ...]:
+        """Name the pins that ask for the one with this `Pin.id`."""
+        return tuple(pin.name for pin in self.pins if identifier in pin.dependencies)
 
 
 def lock_path(folder: Path, layer: str, target: Target) -> Path:
@@ -196,7 +207,7 @@ def _read_archive(row: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         if "url" in archive
         else _file_url(folder / _field(archive, "path", str)),
         "size": _field({"size": 0, **archive}, "size", int),
-        "sha256": sha256,
+        "digest": sha256,
     }
 
 
@@ -205,8 +216,8 @@ def commit_archive(kind: str, url: str, commit: str, part: str = "") -> dict[str
     if not _COMMIT.fullmatch(commit):
         raise ValueError(f"commit-id is {commit!r}")
     whole = f"{kind}+{url}@{commit}" + (f"#subdirectory={part}" if part else "")
-    sha256 = hashlib.sha256(whole.encode()).hexdigest()
-    return {"filename": "", "url": whole, "sha256": sha256}
+    digest = hashlib.sha256(whole.encode()).hexdigest()
+    return {"filename": "", "url": whole, "digest": digest}
 
 
 def _read_weight(own: Mapping[str, Any]) -> Weight:
@@ -289,13 +300,13 @@ def _dump_archive(pin: Pin, folder: Path) -> dict[str, Any]:
         archive["url"] = pin.url
     if pin.size:
         archive["size"] = pin.size
-    archive["hashes"] = {"sha256": pin.sha256}
+    archive["hashes"] = {"sha256": pin.digest}
     return {"sdist": archive} if pin.source else {"wheels": [archive]}
 
 
 def sorted_pins(pins: Iterable[Pin]) -> tuple[Pin, ...]:
     """Give pins in the one order that locks and layers have them in."""
-    return tuple(sorted(pins, key=lambda pin: pin.name))
+    return tuple(sorted(pins, key=lambda pin: pin.id))
 
 
 def dump_requirements(lock: Lock) -> str:
@@ -303,7 +314,7 @@ def dump_requirements(lock: Lock) -> str:
     lines = []
     for pin in sorted_pins(lock.pins):
         if pin.filename:
-            hashed = f"{pin.name}=={pin.version} \\\n    --hash=sha256:{pin.sha256}"
+            hashed = f"{pin.name}=={pin.version} \\\n    --hash=sha256:{pin.digest}"
             lines.append(hashed)
         else:
             raise LockError(

@@ -16,12 +16,17 @@ FORMAT: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageReport:
-    """One package's part in a layer; ``size`` is its unzipped bytes there."""
+    """One package's part in a layer; ``size`` is its unzipped bytes there.
+
+    ``digest`` is the archive's, after its algorithm (``sha256:…``); ``location`` is
+    told as in `Pin`.
+    """
 
     name: str
     version: str
     archive: str
-    sha256: str
+    digest: str
+    location: str
     size: int
     files: int
     required_by: tuple[str, ...]
@@ -41,7 +46,8 @@ class RemovalReport:
 class BuildReport:
     """One layer as it was built; all sizes in bytes.
 
-    ``zip`` and ``lock`` are file names, beside the manifest or not. ``trimmed`` is
+    ``runtimes`` are all that it suits, the first of them is ``runtime``. ``zip`` and
+    ``lock`` are file names, beside the manifest or not. ``trimmed`` is
     what cutting the tails of libraries saved, ``bytecode`` what compiled modules add,
     and ``bytecode_estimate`` about what they would. ``imports`` are modules whose
     import proves the layer. ``unchanged`` tells that there was
@@ -50,6 +56,7 @@ class BuildReport:
 
     layer: str
     runtime: str
+    runtimes: tuple[str, ...]
     architecture: str
     description: str
     licence: str
@@ -132,6 +139,7 @@ def _from_document(document: Mapping[str, Any]) -> BuildReport | None:
         RemovalReport(**row | {"paths": tuple(row["paths"])})
         for row in fields["removals"]
     )
+    fields["runtimes"] = tuple(fields["runtimes"])
     fields["imports"] = tuple(fields.get("imports", ()))
     fields["findings"] = tuple(
         Finding(**row | {"severity": Severity(row["severity"])})

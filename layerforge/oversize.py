@@ -48,7 +48,7 @@ def refuse_hopeless(job: Job, lock: Lock) -> None:
     """
     if lock.stripping != job.stripping.digest:
         return  # weighed by other rules than those that hold now
-    sizes = Counter({pin.name: pin.weight.kept for pin in lock.pins if pin.weight})
+    sizes = Counter({pin.id: pin.weight.kept for pin in lock.pins if pin.weight})
     total = sizes.total()
     if total >= _HOPELESS * UNZIPPED_LIMIT:
         told = (

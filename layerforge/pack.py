@@ -28,7 +28,7 @@ class Pack:
 
     name: str
     version: str
-    sha256: str
+    digest: str
     entries: tuple[FileEntry, ...]
     scripts: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -42,16 +42,16 @@ class Pack:
         return sum(entry.size for entry in self.entries)
 
 
-def load_pack(store: Store, sha256: str, *, predicted: bool = False) -> Pack | None:
+def load_pack(store: Store, digest: str, *, predicted: bool = False) -> Pack | None:
     """Read the index of an artifact, if one was made by this version's rules.
 
     An index that is cut short, as by a loss of power, counts as not there.
     """
-    document = store.load("indexes", _key(sha256, predicted=predicted))
+    document = store.load("indexes", _key(digest, predicted=predicted))
     if document is None:
         return None
     try:
-        return _from_json(json.loads(document), str(store.artifact(sha256)))
+        return _from_json(json.loads(document), str(store.artifact(digest)))
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -59,19 +59,19 @@ def load_pack(store: Store, sha256: str, *, predicted: bool = False) -> Pack | N
 def save_pack(store: Store, pack: Pack) -> None:
     """Keep an index for the next build."""
     document = json.dumps(_to_json(pack), separators=(",", ":"))
-    key = _key(pack.sha256, predicted=pack.predicted)
+    key = _key(pack.digest, predicted=pack.predicted)
     store.save("indexes", key, document.encode())
 
 
-def _key(sha256: str, *, predicted: bool) -> str:
-    return f"{sha256}-{FORMAT}{'-predicted' if predicted else ''}"
+def _key(digest: str, *, predicted: bool) -> str:
+    return f"{digest}-{FORMAT}{'-predicted' if predicted else ''}"
 
 
 def _to_json(pack: Pack) -> dict[str, Any]:
     return {
         "name": pack.name,
         "version": pack.version,
-        "sha256": pack.sha256,
+        "digest": pack.digest,
         "scripts": pack.scripts,
         "left_out": pack.left_out,
         "requires": pack.requires,
@@ -94,7 +94,7 @@ def _from_json(document: dict[str, Any], archive: str) -> Pack:
     return Pack(
         name=origin,
         version=document["version"],
-        sha256=document["sha256"],
+        digest=document["digest"],
         scripts=tuple(document["scripts"]),
         left_out=tuple(document["left_out"]),
         requires=tuple(document["requires"]),

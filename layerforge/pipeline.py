@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from layerforge import __version__
 from layerforge.archive import write_archive
@@ -15,10 +15,11 @@ from layerforge.ecosystems import Tools, ecosystem_of
 from layerforge.errors import DamagedLockError, LockError
 from layerforge.events import Noted
 from layerforge.files import replace_file
+from layerforge.hashes import labelled
 from layerforge.include import read_includes
 from layerforge.ledger import weighed
 from layerforge.limits import MAX_UNZIPPED
-from layerforge.lock import Lock, Pin, dump_lock, read_lock
+from layerforge.lock import Lock, Pin
 from layerforge.manifest import (
     BuildReport,
     PackageReport,
@@ -31,10 +32,10 @@ from layerforge.pack import Pack
 from layerforge.plan import Job, present_lock
 from layerforge.proof import prove
 from layerforge.records import remember_build
-from layerforge.strip import strip
-from layerforge.tree import Tree, unite
+from layerforge.strip import Removal, Stripped, difference, strip
+from layerforge.tree import FileEntry, Tree, refuse_difference, unite
 from layerforge.trim import as_trimmed, trim_libraries
-from layerforge.verify import verify, verify_size, verify_zip
+from layerforge.verify import Finding, verify, verify_size, verify_zip
 
 
 def lock_layer(
@@ -63,13 +64,64 @@ def lock_layer(
 
 
 def build_layer(job: Job, tools: Tools, *, probe: bool = False) -> BuildReport:
-    """Build one layer for one target, and leave zip and manifest in their places.
+    """Build one layer, and leave zip and manifest in their places.
 
     With ``probe`` all its modules are imported first, in the runtime if it can be.
 
     Raises a `LayerforgeError`; the zip and the manifest of an earlier build are then
     still what they were. `records.last_build` tells whether it is worth doing.
     """
+    made = _make(job, tools)
+    findings = _verified(made.tree, job)
+    for other in job.others:
+        refuse_difference(made.tree, _make(other, tools).tree, str(job), str(other))
+        findings = (*dict.fromkeys((*findings, *_verified(made.tree, other))),)
+    if probe:
+        for each in (job, *job.others):
+            findings += prove(made.tree, each, tools)
+    archive = write_archive(made.tree, job.output)
+    ecosystem = ecosystem_of(job.target)
+    report = BuildReport(
+        layer=job.spec.name,
+        runtime=job.target.runtime.id,
+        runtimes=tuple(each.target.runtime.id for each in (job, *job.others)),
+        architecture=str(job.target.arch),
+        description=job.spec.description,
+        licence=job.spec.licence,
+        zip=archive.path.name,
+        zipped=archive.zipped,
+        unzipped=archive.unzipped,
+        files=archive.files,
+        code_sha256=archive.code_sha256,
+        tree_digest=archive.tree_digest,
+        lock=job.lock_file.name,
+        lock_digest=made.lock.digest,
+        packages=_package_reports(made.lock, made.tree),
+        removals=summarise(made.removals),
+        trimmed=made.united.size - made.trimmed.size,
+        bytecode=made.tree.size - made.trimmed.size,
+        bytecode_estimate=ecosystem.estimate_bytecode(made.trimmed.entries),
+        findings=(*findings, *verify_zip(archive.zipped)),
+        imports=job.spec.imports,
+        layerforge=__version__,
+    )
+    replace_file(manifest_path(job.output), dump_manifest(report))
+    remember_build(job, made.lock, tools.store)
+    return report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """A layer's tree, and as it was on the way: united, with tails cut, whole."""
+
+    lock: Lock
+    removals: tuple[Removal, ...]
+    united: Tree
+    trimmed: Tree
+    tree: Tree
+
+
+def _make(job: Job, tools: Tools) -> _Made:
     ecosystem = ecosystem_of(job.target)
     present = present_lock(job)
     lock = present or _first_lock(job, tools)
@@ -83,51 +135,29 @@ def build_layer(job: Job, tools: Tools, *, probe: bool = False) -> BuildReport:
     entries = ecosystem.lay_out(packs, job.target, tools)
     stripped = strip(entries, job.stripping)
     included = read_includes(job.spec.include, tools.store)
+    shaken = _shaken((*stripped.entries, *included), job, tools)
     united = unite(
-        [*stripped.entries, *included],
+        shaken.entries,
         same=ecosystem.same,
         chosen=job.spec.collisions,
     )
     _refuse_oversize(job, lock, united)
     trimmed = _trimmed(united, job, tools)
-    tree = _with_bytecode(trimmed, job, lock, tools)
-    findings = verify(tree, job.target)
-    if probe:
-        findings += prove(tree, job, tools)
-    archive = write_archive(tree, job.output)
-    report = BuildReport(
-        layer=job.spec.name,
-        runtime=job.target.runtime.id,
-        architecture=str(job.target.arch),
-        description=job.spec.description,
-        licence=job.spec.licence,
-        zip=archive.path.name,
-        zipped=archive.zipped,
-        unzipped=archive.unzipped,
-        files=archive.files,
-        code_sha256=archive.code_sha256,
-        tree_digest=archive.tree_digest,
-        lock=job.lock_file.name,
-        lock_digest=lock.digest,
-        packages=_package_reports(lock, tree),
-        removals=summarise(stripped.removals),
-        trimmed=united.size - trimmed.size,
-        bytecode=tree.size - trimmed.size,
-        bytecode_estimate=ecosystem.estimate_bytecode(trimmed.entries),
-        findings=(*findings, *verify_zip(archive.zipped)),
-        imports=job.spec.imports,
-        layerforge=__version__,
+    return _Made(
+        lock=lock,
+        removals=(*stripped.removals, *shaken.removals),
+        united=united,
+        trimmed=trimmed,
+        tree=_with_bytecode(trimmed, job, lock, tools),
     )
-    replace_file(manifest_path(job.output), dump_manifest(report))
-    remember_build(job, lock, tools.store)
-    return report
 
 
 def _lock_before(job: Job, tools: Tools) -> Lock | None:
     if not job.lock_file.exists():
         return None
     try:
-        return read_lock(job.lock_file)
+        ecosystem = ecosystem_of(job.target)
+        return ecosystem.read_lock(job.lock_file, job.spec, job.target)
     except DamagedLockError as error:
         tools.listen(Noted(message=f"{error.message}: it is made anew"))
         return None
@@ -137,13 +167,14 @@ def _preferred(
     job: Job, present: Lock | None, freed: Collection[str]
 ) -> tuple[Pin, ...]:
     pins = present.pins if present else ()
-    unknown = set(freed) - {pin.name for pin in pins}
+    spelled = set(map(ecosystem_of(job.target).spell, freed))
+    unknown = spelled - {pin.name for pin in pins}
     if unknown:
         raise LockError(
             f"{job.lock_file} pins no {', '.join(sorted(unknown))}",
             remedy="Name packages that the lock has with --upgrade-package.",
         )
-    return tuple(pin for pin in pins if pin.name not in freed)
+    return tuple(pin for pin in pins if pin.name not in spelled)
 
 
 def _first_lock(job: Job, tools: Tools) -> Lock:
@@ -153,9 +184,8 @@ def _first_lock(job: Job, tools: Tools) -> Lock:
 
 
 def _write_lock(job: Job, lock: Lock) -> None:
-    text = dump_lock(lock, job.target, job.lock_file.parent)
-    if not job.lock_file.exists() or job.lock_file.read_text(encoding="utf-8") != text:
-        replace_file(job.lock_file, text)
+    ecosystem = ecosystem_of(job.target)
+    ecosystem.write_lock(job.lock_file, lock, job.spec, job.target)
 
 
 def _weighed_anew(job: Job, lock: Lock, packs: Sequence[Pack]) -> Lock:
@@ -178,6 +208,19 @@ def _refuse_oversize(job: Job, lock: Lock, tree: Tree) -> None:
     unzipped = sum(entry.size for entry in entries)
     for finding in verify_size(unzipped, job.spec.max_unzipped):
         raise explain_size(finding, job, lock, entries)
+
+
+def _shaken(entries: Sequence[FileEntry], job: Job, tools: Tools) -> Stripped:
+    if not job.spec.shake:
+        return Stripped(entries=tuple(entries), removals=())
+    ecosystem = ecosystem_of(job.target)
+    left = ecosystem.shake(entries, job.spec, job.target, tools)
+    return difference(entries, left, rule="shake")
+
+
+def _verified(tree: Tree, job: Job) -> tuple[Finding, ...]:
+    ecosystem = ecosystem_of(job.target)
+    return (*verify(tree, job.target), *ecosystem.verify(tree, job.target))
 
 
 def _trimmed(tree: Tree, job: Job, tools: Tools) -> Tree:
@@ -207,10 +250,11 @@ def _package_reports(lock: Lock, tree: Tree) -> tuple[PackageReport, ...]:
             name=pin.name,
             version=pin.version,
             archive=pin.archive,
-            sha256=pin.sha256,
-            size=sizes[pin.name],
-            files=files[pin.name],
-            required_by=lock.required_by(pin.name),
+            digest=labelled(pin.digest),
+            location=pin.location,
+            size=sizes[pin.id],
+            files=files[pin.id],
+            required_by=lock.required_by(pin.id),
         )
         for pin in lock.pins
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from layerforge.ecosystems import ecosystem_of
 from layerforge.errors import LockError
-from layerforge.lock import Lock, Pin, read_lock
+from layerforge.lock import Lock, Pin
 from layerforge.spec import LayerSpec
 from layerforge.store import Store
 from layerforge.strip import Profile, Stripping, StripRule, rules_for
@@ -18,7 +18,8 @@ from layerforge.target import Target
 class Job:
     """One zip to make: what goes in, for which target, and where files lie.
 
-    ``lock_words`` are what a user types to make its lock anew.
+    ``lock_words`` are what a user types to make its lock anew. ``others`` are the same
+    layer for other runtimes, which the one zip must suit as it is.
     """
 
     spec: LayerSpec
@@ -26,6 +27,7 @@ class Job:
     lock_file: Path
     output: Path
     lock_words: tuple[str, ...]
+    others: tuple[Job, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.spec.name} for {self.target}"
@@ -41,9 +43,9 @@ class Job:
     def stripping(self) -> Stripping:
         """The rules of the layer's profile, of its recipe, and the user's own."""
         profile = self.spec.strip
-        root = ecosystem_of(self.target).root
+        root = ecosystem_of(self.target).root(self.spec, self.target)
         rules = (
-            *rules_for(self.target.runtime.language, profile),
+            *rules_for(self.target, profile),
             *(rule for rule in self.spec.rules if profile.includes(rule.profile)),
         )
         if self.spec.exclude:
@@ -83,7 +85,7 @@ def plan_build(job: Job, store: Store) -> BuildPlan:
     if lock is None:
         return BuildPlan(job=job, lock=None)
     archives = [pin for pin in lock.pins if pin.filename]
-    present = tuple(pin for pin in archives if store.artifact(pin.sha256).exists())
+    present = tuple(pin for pin in archives if store.artifact(pin.digest).exists())
     return BuildPlan(
         job=job,
         lock=lock,
@@ -97,8 +99,8 @@ def present_lock(job: Job) -> Lock | None:
     """Read a job's lock, if there is one; raises `LockError` where it is stale."""
     if not job.lock_file.exists():
         return None
-    lock = read_lock(job.lock_file)
     ecosystem = ecosystem_of(job.target)
+    lock = ecosystem.read_lock(job.lock_file, job.spec, job.target)
     remedy = f"Bring it up to date: {job.lock_command}"
     if lock.target != str(job.target):
         raise LockError(

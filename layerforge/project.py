@@ -41,6 +41,7 @@ from layerforge.spec import (
     Project,
     PublishSpec,
     Requirements,
+    Script,
 )
 from layerforge.strip import Profile
 from layerforge.target import Arch, Runtime, find_arch, find_runtime
@@ -50,6 +51,22 @@ T = TypeVar("T")
 FILE_NAME: Final = "layerforge.toml"
 MODULE: Final = r"\w+(\.\w+)*"
 _INCLUDE_ROOTS: Final = ("python", "nodejs", "bin", "lib")
+# By which keys a layer says what is in it, and so which language it is for.
+_LANGUAGES: Final = {
+    "requirements": "python",
+    "package-json": "node",
+    "packages": "node",
+}
+# What layers of one language alone can ask for: how it is where nothing is said.
+_ONLY: Final[dict[str, dict[str, Any]]] = {
+    "python": {"bytecode": False},
+    "node": {
+        "install-scripts": {},
+        "shake": False,
+        "entry-points": (),
+        "versioned-folder": False,
+    },
+}
 
 
 def find_project(folder: Path) -> Project:
@@ -100,8 +117,10 @@ def _project(document: Mapping[str, Any], file: Path, prefix: str) -> Project:
     layers: list[LayerSpec] = []
     for name, fields in top.tables("layers", LAYER_NAME, defaults):
         requirements = _read_requirements(fields, file.parent)
-        layer = _read_layer(name, fields, file.parent)
-        layers.append(replace(layer, requirements=requirements))
+        layer = replace(
+            _read_layer(name, fields, file.parent), requirements=requirements
+        )
+        layers.append(_of_its_language(layer, fields))
         fields.finish()
     containers = _read_containers(top.table("containers"), top.table("docker"))
     defaults.finish()
@@ -131,6 +150,11 @@ def _read_layer(name: str, fields: Fields, folder: Path) -> LayerSpec:
         container=fields.get("container", a_flag, False),
         system_packages=read_system_packages(fields),
         imports=fields.get("imports", a_list_of(a_text(form=MODULE)), ()),
+        install_scripts=fields.get("install-scripts", _scripts, {}),
+        shake=fields.get("shake", a_flag, False),
+        entry_points=fields.get("entry-points", a_list_of(a_file_in(folder)), ()),
+        versioned_folder=fields.get("versioned-folder", a_flag, False),
+        one_zip=fields.get("one-zip", a_flag, False),
         max_unzipped=fields.get("max-unzipped", _a_limit, None),
         collisions=fields.get("collisions", _a_text_table, {}),
         description=fields.get("description", a_text(most=DESCRIPTION_LENGTH), ""),
@@ -181,14 +205,18 @@ def _read_publish(fields: Fields) -> PublishSpec:
 def _read_requirements(fields: Fields, folder: Path) -> Requirements:
     extras: tuple[str, ...] = fields.get("extras", a_list_of(a_text()), ())
     groups: tuple[str, ...] = fields.get("groups", a_list_of(a_text()), ())
-    if not fields.has("requirements"):
+    named = [key for key in _LANGUAGES if fields.has(key)]
+    if not named:
         fields.missing(
             "requirements",
-            'a list of requirements, or a file such as "requirements.txt"',
+            'a list of requirements, or a file such as "requirements.txt"; for '
+            "Node.js, package-json or packages",
         )
         return Requirements()
-    read = _a_requirements_value(folder)
-    asked = fields.get("requirements", read, Requirements())
+    for key in named[1:]:
+        fields.get(key, _anything, None)
+        fields.wrong(key, f"none beside {named[0]}", None)
+    asked = _READERS[named[0]](fields, folder)
     if (extras or groups) and (asked.file is None or not asked.is_project):
         key = "extras" if extras else "groups"
         fields.wrong(
@@ -197,6 +225,43 @@ def _read_requirements(fields: Fields, folder: Path) -> Requirements:
             extras or groups,
         )
     return replace(asked, extras=extras, groups=groups)
+
+
+def _read_python(fields: Fields, folder: Path) -> Requirements:
+    read = _a_requirements_value(folder)
+    return fields.get("requirements", read, Requirements())
+
+
+def _read_package_json(fields: Fields, folder: Path) -> Requirements:
+    file = fields.get("package-json", a_file_in(folder), None)
+    if file and file.name != "package.json":
+        fields.wrong("package-json", "a file named package.json", file.name)
+    return Requirements(language="node", file=file)
+
+
+def read_packages(fields: Fields, folder: Path) -> Requirements:
+    """Read what npm would be asked to install: ``pg``, ``redis@^5``."""
+    lines: tuple[str, ...] = fields.get("packages", a_list_of(a_text()), ())
+    return Requirements(language="node", lines=lines, folder=folder)
+
+
+_READERS: Final = {
+    "requirements": _read_python,
+    "package-json": _read_package_json,
+    "packages": read_packages,
+}
+
+
+def _of_its_language(layer: LayerSpec, fields: Fields) -> LayerSpec:
+    """Refuse what only another language has, or forget it where it is a default."""
+    for language, keys in _ONLY.items():
+        if language == layer.requirements.language:
+            continue
+        for key, nothing in keys.items():
+            if fields.has(key):
+                fields.wrong(key, f"none: only layers for {language} have it", None)
+            layer = replace(layer, **{key.replace("-", "_"): nothing})
+    return layer
 
 
 def _a_requirements_value(folder: Path) -> Callable[[object], Requirements]:
@@ -231,6 +296,28 @@ def _a_runtime(value: object) -> Runtime:
 
 def _an_arch(value: object) -> Arch:
     return _looked_up(find_arch, value, "an architecture of Lambda's")
+
+
+def a_file_in(folder: Path) -> Callable[[object], Path]:
+    """Read the path of a file that is there, from a folder."""
+
+    def read(value: object) -> Path:
+        file = folder / a_text()(value)
+        if not file.is_file():
+            raise Wrong("a file that is there")
+        return file
+
+    return read
+
+
+def _scripts(value: object) -> dict[str, Script]:
+    items = a_table(value).items()
+    read = read_each([(f".{name}", said, one_of(Script)) for name, said in items])
+    return dict(zip(dict(items), read, strict=True))
+
+
+def _anything(value: object) -> object:
+    return value
 
 
 def _looked_up(find: Callable[[str], T], value: object, expected: str) -> T:

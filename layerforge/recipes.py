@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from layerforge.fields import Fields, Problems, a_flag, a_list_of, a_text, one_of
-from layerforge.project import MODULE, read_system_packages
+from layerforge.project import MODULE, read_packages, read_system_packages
 from layerforge.spec import LayerSpec, Requirements
 from layerforge.strip import Profile, StripRule
 
@@ -41,11 +41,10 @@ def read_recipe(file: Path) -> LayerSpec:
     problems = Problems()
     document: Mapping[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
     fields = Fields(document, "", problems)
-    texts = a_list_of(a_text())
     recipe = LayerSpec(
         name=file.stem,
         description=fields.get("description", a_text(most=256), ""),
-        requirements=Requirements(lines=fields.get("requirements", texts, ())),
+        requirements=_read_requirements(fields),
         exclude_runtime_sdk=fields.get("exclude-runtime-sdk", a_flag, False),
         system_packages=read_system_packages(fields),
         imports=fields.get("imports", a_list_of(a_text(form=MODULE)), ()),
@@ -56,6 +55,13 @@ def read_recipe(file: Path) -> LayerSpec:
     fields.finish()
     problems.refuse(f"{file}:")
     return recipe
+
+
+def _read_requirements(fields: Fields) -> Requirements:
+    if fields.has("packages"):
+        return read_packages(fields, Path())
+    texts: Callable[[object], tuple[str, ...]] = a_list_of(a_text())
+    return Requirements(lines=fields.get("requirements", texts, ()))
 
 
 def _read_rule(name: str, fields: Fields) -> StripRule:

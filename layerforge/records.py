@@ -27,9 +27,11 @@ def last_build(job: Job, store: Store) -> BuildReport | None:
     Raises `LockError` where the lock is stale.
     """
     record = store.load("records", _name(job))
-    if record is None:
+    if record is None or job.spec.shake:  # what it keeps, any file may decide
         return None
     lock = present_lock(job)
+    for other in job.others:
+        present_lock(other)
     if lock is None or record != _record(job, lock):
         return None
     report = read_manifest(job.output)
@@ -61,7 +63,7 @@ def _build_key(job: Job, lock: Lock) -> str:
     decisive = [
         __version__,
         COMPRESSOR,
-        repr(job.target),
+        [str(each.target) for each in (job, *job.others)],
         lock.digest,
         job.stripping.digest,
         job.trims,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -53,10 +54,16 @@ class Include:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirements:
-    """What is asked for: lines, or a file; with extras and groups of a project."""
+    """What is asked for: lines, or a file; with extras and groups of a project.
 
+    ``language`` is a runtime's. ``folder`` is where lines are written, and what they
+    are resolved to lies.
+    """
+
+    language: str = "python"
     lines: tuple[str, ...] = ()
     file: Path | None = None
+    folder: Path = Path()
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
 
@@ -64,6 +71,13 @@ class Requirements:
     def is_project(self) -> bool:
         """Say whether the file has extras and groups to choose from."""
         return self.file is not None and self.file.name in _PROJECT_FILES
+
+
+class Script(StrEnum):
+    """What becomes of a package's install scripts."""
+
+    RUN = "run"
+    SKIP = "skip"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +97,10 @@ class LayerSpec:
     ``max_unzipped`` is in bytes; ``rules`` are strip rules of a recipe's own. With
     ``container`` it is resolved in the runtime's own system; ``system_packages`` are
     what compiling needs there. ``imports`` are modules whose import proves it.
+
+    For Node.js: ``install_scripts`` says of packages by name whether their scripts
+    run; with ``shake`` only what ``entry_points`` reach stays; a ``versioned_folder``
+    is the runtime's own. With ``one_zip`` one serves all runtimes.
     """
 
     name: str
@@ -98,6 +116,11 @@ class LayerSpec:
     container: bool = False
     system_packages: SystemPackages = field(default_factory=SystemPackages)
     imports: tuple[str, ...] = ()
+    install_scripts: Mapping[str, Script] = field(default_factory=dict)
+    shake: bool = False
+    entry_points: tuple[Path, ...] = ()
+    versioned_folder: bool = False
+    one_zip: bool = False
     max_unzipped: int | None = None
     collisions: Mapping[str, str] = field(default_factory=dict)
     description: str = ""

@@ -30,6 +30,7 @@ from typing import IO, Final
 
 from layerforge.compressor import COMPRESSOR, compress
 from layerforge.errors import BuildError
+from layerforge.hashes import hasher_for, title_of
 from layerforge.tree import Content
 
 _READ_ONLY: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -56,23 +57,23 @@ class Store:
 
     # -- artifacts ---------------------------------------------------------------
 
-    def artifact(self, sha256: str) -> Path:
+    def artifact(self, digest: str) -> Path:
         """Say where the archive of this hash is, or will be."""
-        return self._path("artifacts", sha256)
+        return self._path("artifacts", digest)
 
-    def holds(self, sha256: str) -> bool:
+    def holds(self, digest: str) -> bool:
         """Say whether the archive is here, and mark it as used."""
-        return _touch(self.artifact(sha256))
+        return _touch(self.artifact(digest))
 
     @contextmanager
-    def partial(self, sha256: str) -> Iterator[IO[bytes]]:
+    def partial(self, digest: str) -> Iterator[IO[bytes]]:
         """Open a download's file, positioned at its end, this process its only writer.
 
         What an earlier, interrupted process left is there to be continued. Waits
         while another process downloads the same archive: look again whether it is
         there, once inside.
         """
-        path = self.root / "partial" / sha256
+        path = self.root / "partial" / digest
         with _explaining(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             while True:
@@ -86,19 +87,19 @@ class Store:
         with stream:
             yield stream
 
-    def admit(self, sha256: str) -> Path:
+    def admit(self, digest: str) -> Path:
         """Make a finished, checked download the artifact; call it inside `partial`."""
-        final = self.artifact(sha256)
+        final = self.artifact(digest)
         with _explaining(final):
             final.parent.mkdir(parents=True, exist_ok=True)
-            (self.root / "partial" / sha256).replace(final)
+            (self.root / "partial" / digest).replace(final)
         return final
 
-    def discard(self, sha256: str) -> None:
+    def discard(self, digest: str) -> None:
         """Forget a download that turned out wrong; call it inside `partial`."""
-        (self.root / "partial" / sha256).unlink(missing_ok=True)
+        (self.root / "partial" / digest).unlink(missing_ok=True)
 
-    def adopt(self, source: Path, sha256: str) -> Path:
+    def adopt(self, source: Path, digest: str) -> Path:
         """Copy a local archive in; `BuildError` where its bytes are others by now."""
         try:
             original = source.open("rb")
@@ -109,23 +110,23 @@ class Store:
             ) from error
         with (
             original,
-            self.partial(sha256) as stream,
-            _explaining(self.artifact(sha256)),
+            self.partial(digest) as stream,
+            _explaining(self.artifact(digest)),
         ):
             stream.truncate(0)
-            digest = hashlib.sha256()
+            found = hasher_for(digest)
             while chunk := original.read(1 << 20):
-                digest.update(chunk)
+                found.update(chunk)
                 stream.write(chunk)
             stream.flush()
-            if digest.hexdigest() != sha256:
-                self.discard(sha256)
+            if found.hexdigest() != digest:
+                self.discard(digest)
                 raise BuildError(
-                    f"{source} has SHA-256 {digest.hexdigest()}, not {sha256}, "
-                    "which was locked",
+                    f"{source} has {title_of(digest)} {found.hexdigest()}, not "
+                    f"{digest}, which was locked",
                     remedy="If the new file is the right one: layerforge lock.",
                 )
-            return self.admit(sha256)
+            return self.admit(digest)
 
     # -- small documents -----------------------------------------------------------
 

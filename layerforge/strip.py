@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from layerforge.target import Target
 from layerforge.tree import FileEntry
 
 _RULES_FILE: Final = Path(__file__).parent / "data" / "strip.toml"
@@ -43,8 +44,9 @@ class Profile(StrEnum):
 class StripRule:
     """One reason to leave files out, and the files it speaks of.
 
-    ``examples`` and ``counterexamples`` are paths that it must and must not drop; a
-    test runs them.
+    ``architecture``, where it is set, is that of the only targets that the rule holds
+    for. ``examples`` and ``counterexamples`` are paths that it must and must not drop;
+    a test runs them.
     """
 
     id: str
@@ -53,6 +55,7 @@ class StripRule:
     keep: tuple[str, ...] = ()
     profile: Profile = Profile.SAFE
     ecosystem: str = ""
+    architecture: str = ""
     examples: tuple[str, ...] = ()
     counterexamples: tuple[str, ...] = ()
 
@@ -112,22 +115,37 @@ def strip(entries: Iterable[FileEntry], stripping: Stripping) -> Stripped:
                     culprit = identifier
                     break
         if culprit:
-            removals.append(
-                Removal(
-                    rule=culprit, path=entry.path, origin=entry.origin, size=entry.size
-                )
-            )
+            removals.append(_removal(culprit, entry))
         else:
             left.append(entry)
     return Stripped(entries=tuple(left), removals=tuple(removals))
 
 
-def rules_for(ecosystem: str, profile: Profile) -> tuple[StripRule, ...]:
-    """Give the rules of data/strip.toml that hold for a profile."""
+def difference(
+    entries: Sequence[FileEntry], left: Sequence[FileEntry], rule: str
+) -> Stripped:
+    """Account for what another than a rule's patterns has left out, by its name."""
+    paths = {entry.path for entry in left}
+    return Stripped(
+        entries=tuple(left),
+        removals=tuple(
+            _removal(rule, entry) for entry in entries if entry.path not in paths
+        ),
+    )
+
+
+def _removal(rule: str, entry: FileEntry) -> Removal:
+    return Removal(rule=rule, path=entry.path, origin=entry.origin, size=entry.size)
+
+
+def rules_for(target: Target, profile: Profile) -> tuple[StripRule, ...]:
+    """Give the rules of data/strip.toml that hold for a target and a profile."""
     return tuple(
         rule
         for rule in all_rules()
-        if rule.ecosystem == ecosystem and profile.includes(rule.profile)
+        if rule.ecosystem == target.runtime.language
+        and rule.architecture in {"", str(target.arch)}
+        and profile.includes(rule.profile)
     )
 
 
@@ -143,6 +161,7 @@ def all_rules() -> tuple[StripRule, ...]:
             keep=tuple(row.get("keep", ())),
             profile=Profile(row["profile"]),
             ecosystem=row["ecosystem"],
+            architecture=row.get("architecture", ""),
             examples=tuple(row["examples"]),
             counterexamples=tuple(row["counterexamples"]),
         )

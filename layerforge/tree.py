@@ -21,6 +21,7 @@ STORED: Final = 0
 DEFLATED: Final = 8
 
 _CHUNK: Final = 1 << 20  # bytes
+_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +170,22 @@ def unite(
     _refuse_collisions(collisions)
     _refuse_files_that_are_folders(kept)
     return Tree(tuple(kept.values()))
+
+
+def refuse_difference(one: Tree, other: Tree, first: str, second: str) -> None:
+    """Raise `BuildError` where one zip can't be both trees, with what differs."""
+    if one.digest == other.digest:
+        return
+    mine = {(entry.path, entry.identity, entry.executable) for entry in one}
+    theirs = {(entry.path, entry.identity, entry.executable) for entry in other}
+    paths = sorted({path for path, *_ in mine ^ theirs})
+    shown = "".join(f"\n  {path}" for path in paths[:_SHOWN])
+    more = f"\n  and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    raise BuildError(
+        f"one zip can't be {first} and {second}: "
+        f"{len(paths)} files differ:{shown}{more}",
+        remedy="Build a zip for each runtime: without one-zip.",
+    )
 
 
 def _refuse_vain_choices(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -51,27 +51,35 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
     console = console_of(options)
     project = find_project(Path.cwd())
     jobs = jobs_of(options, project)
-    upgrade, freed = options.pop("upgrade"), _normalised(options.pop("freed"))
+    upgrade, freed = options.pop("upgrade"), options.pop("freed")
     check = options.pop("check")
 
-    def one(job: Job, tools: Tools) -> Lock:
+    def several(jobs: Sequence[Job], tools: Tools) -> list[Lock]:
         if check:
-            return check_lock(job)
-        return lock_layer(job, tools, upgrade=upgrade, freed=freed)
+            return [check_lock(job) for job in jobs]
+        first, *others = jobs
+        # Of one file: what is new in it is not to be new again for each.
+        locks = [lock_layer(first, tools, upgrade=upgrade, freed=freed)]
+        return locks + [lock_layer(job, tools) for job in others]
 
     with (
         ThreadPoolExecutor(_AT_ONCE) as pool,
         # Left first, so that an interrupted container job ends, and its thread.
         tools_of(options, console, project) as tools,
     ):
-        locks = list(pool.map(lambda job: one(job, tools), jobs))
-    for job, lock in zip(jobs, locks, strict=True):
+        groups = list(_by_file(jobs).values())
+        found = list(pool.map(lambda group: several(group, tools), groups))
+    pairs = list(zip(chain(*groups), chain(*found), strict=True))
+    for job, lock in pairs:
         console.say(lock_line(job, lock))
-    paths = "\n".join(shown_path(job.lock_file) for job in jobs)
-    documents = [lock_document(*pair) for pair in zip(jobs, locks, strict=True)]
+    paths = "\n".join(dict.fromkeys(shown_path(job.lock_file) for job, _ in pairs))
+    documents = [lock_document(job, lock) for job, lock in pairs]
     console.result(paths, {"format": 1, "locks": documents})
 
 
-def _normalised(names: Sequence[str]) -> tuple[str, ...]:
-    """Spell names as locks do (PEP 503)."""
-    return tuple(re.sub(r"[-_.]+", "-", name).lower() for name in names)
+def _by_file(jobs: Iterable[Job]) -> dict[Path, list[Job]]:
+    """Put the jobs together that have one lock."""
+    groups: dict[Path, list[Job]] = {}
+    for job in chain.from_iterable((job, *job.others) for job in jobs):
+        groups.setdefault(job.lock_file, []).append(job)
+    return groups

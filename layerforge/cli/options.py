@@ -63,7 +63,8 @@ selection_options = _stacked(
     click.option(
         "-r", "--requirement", "requirements", type=_PATH, help="Requirements to build."
     ),
-    click.option("--name", default="", help="The name of the layer of -r."),
+    click.option("--package-json", type=_PATH, help="A package.json to build."),
+    click.option("--name", default="", help="The name of that file's layer."),
     click.option("--runtime", multiple=True, help="A runtime, such as python3.13."),
     click.option("--arch", multiple=True, help="x86_64 or arm64."),
     click.option(
@@ -74,12 +75,13 @@ selection_options = _stacked(
     click.option(
         "--exclude-runtime-sdk",
         is_flag=True,
-        help="Leave out boto3 and what else the runtime has.",
+        help="Leave out the AWS SDK, which the runtime has.",
     ),
     click.option("--bytecode", is_flag=True, help="Compile modules, for quick starts."),
     click.option(
         "--container", is_flag=True, help="Resolve and compile in a container."
     ),
+    click.option("--one-zip", is_flag=True, help="One zip for all runtimes."),
 )
 
 container_options = _stacked(
@@ -124,6 +126,7 @@ def selection_of(options: dict[str, Any]) -> Selection:
         folder=Path.cwd(),
         names=options.pop("names"),
         requirements=options.pop("requirements"),
+        package_json=options.pop("package_json"),
         name=options.pop("name"),
         runtimes=options.pop("runtime"),
         architectures=options.pop("arch"),
@@ -133,6 +136,7 @@ def selection_of(options: dict[str, Any]) -> Selection:
         exclude_runtime_sdk=options.pop("exclude_runtime_sdk"),
         bytecode=options.pop("bytecode"),
         container=options.pop("container"),
+        one_zip=options.pop("one_zip"),
     )
 
 

@@ -151,7 +151,7 @@ def test_the_same_source_gives_the_same_wheel(
     line = f"tiny @ {make_sdist(tmp_path).as_uri()}"
     other = replace(tools, store=Store(tmp_path / "other"))
 
-    assert lock(line)["tiny"].sha256 == lock(line, tools=other)["tiny"].sha256
+    assert lock(line)["tiny"].digest == lock(line, tools=other)["tiny"].digest
 
 
 def test_psycopg2_brings_the_libraries_that_no_runtime_has(
@@ -326,7 +326,7 @@ def test_a_small_extension_is_compiled_for_the_other_architecture(
         version="1.0",
         filename=source.name,
         url=source.as_uri(),
-        sha256=sha256(source.read_bytes()).hexdigest(),
+        digest=sha256(source.read_bytes()).hexdigest(),
     )
 
     # Emulated: versions are not to be found as well.

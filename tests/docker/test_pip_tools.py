@@ -58,7 +58,7 @@ def locked(tools: Tools, target: Target, *lines: str, container: bool) -> Lock:
 
 
 def pinned(lock: Lock) -> list[str]:
-    return [f"{pin} {pin.sha256} {pin.dependencies}" for pin in lock.pins]
+    return [f"{pin} {pin.digest} {pin.dependencies}" for pin in lock.pins]
 
 
 @pytest.mark.parametrize("target", [PYTHON_3_13, PYTHON_3_9], ids=str)

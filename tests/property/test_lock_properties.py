@@ -69,7 +69,7 @@ def pin(draw: st.DrawFn, name: str, others: list[str]) -> Pin:
         version=version,
         filename=filename,
         url=f"{place}/{filename}",
-        sha256=draw(digests),
+        digest=draw(digests),
         size=draw(sizes),
         dependencies=tuple(sorted(draw(st.sets(st.sampled_from(others))))),
         weight=draw(st.none() | weights),

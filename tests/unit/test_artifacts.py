@@ -75,7 +75,7 @@ def pin(path: Path, url: str) -> Pin:
         version="1.0",
         filename=path.name,
         url=url,
-        sha256=sha256(path.read_bytes()).hexdigest(),
+        digest=sha256(path.read_bytes()).hexdigest(),
         size=path.stat().st_size,
     )
 
@@ -105,7 +105,7 @@ class TestFetch:
         with pytest.raises(ArchiveError) as caught:
             fetch_packs(pins, client, tools)
 
-        assert pins[0].sha256 in caught.value.message
+        assert pins[0].digest in caught.value.message
         assert sha256(whole).hexdigest() in caught.value.message
         assert "one" not in present_packs(pins, tools)
 
@@ -129,7 +129,7 @@ class TestPresent:
         self, pins: list[Pin], client: Client, tools: Tools
     ) -> None:
         fetch_packs(pins, client, tools)
-        tools.store.artifact(pins[0].sha256).unlink()
+        tools.store.artifact(pins[0].digest).unlink()
 
         assert list(present_packs(pins, tools)) == ["two"]
 

@@ -44,7 +44,7 @@ def audited(
 
 def pin(filename: str) -> Pin:
     name, version = filename.split("-")[:2]
-    return Pin(name=name, version=version, filename=filename, url="", sha256="")
+    return Pin(name=name, version=version, filename=filename, url="", digest="")
 
 
 class TestProblems:

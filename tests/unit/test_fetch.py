@@ -66,7 +66,7 @@ def client(slept: list[float]) -> Iterator[Client]:
 def demo(
     index: Index, *, sha256: str = SHA256, size: int | None = len(BODY)
 ) -> Download:
-    return Download(name=NAME, url=index.file_url(NAME), sha256=sha256, size=size)
+    return Download(name=NAME, url=index.file_url(NAME), digest=sha256, size=size)
 
 
 def leave_partial(store: Store, content: bytes) -> None:
@@ -164,14 +164,14 @@ class TestDownload:
                 Download(
                     name=f"f{number}",
                     url=index.file_url(f"f{number}-1.whl"),
-                    sha256=hashlib.sha256(body).hexdigest(),
+                    digest=hashlib.sha256(body).hexdigest(),
                     size=len(body),
                 )
             )
 
         fetch(downloads, store, client, jobs=4)
 
-        assert all(store.holds(download.sha256) for download in downloads)
+        assert all(store.holds(download.digest) for download in downloads)
 
     def test_of_nothing_does_nothing(self, store: Store, client: Client) -> None:
         fetch([], store, client)
@@ -184,7 +184,7 @@ class TestDownload:
         path = tmp_path / "a folder" / NAME
         path.parent.mkdir()
         path.write_bytes(BODY)
-        download = Download(name=NAME, url=path.as_uri(), sha256=SHA256)
+        download = Download(name=NAME, url=path.as_uri(), digest=SHA256)
 
         fetch([download], store, client)
 
@@ -194,7 +194,7 @@ class TestDownload:
         self, tmp_path: Path, store: Store, client: Client
     ) -> None:
         path = tmp_path / NAME
-        download = Download(name=NAME, url=path.as_uri(), sha256=SHA256)
+        download = Download(name=NAME, url=path.as_uri(), digest=SHA256)
 
         with pytest.raises(NotFound) as caught:
             fetch([download], store, client)
@@ -629,7 +629,7 @@ class TestFirstError:
     def test_keeps_what_waits_from_starting(
         self, index: Index, store: Store, client: Client
     ) -> None:
-        missing = Download(name="x", url=index.file_url("x.whl"), sha256="1" * 64)
+        missing = Download(name="x", url=index.file_url("x.whl"), digest="1" * 64)
 
         with pytest.raises(NotFound):
             fetch([missing, demo(index)], store, client, jobs=1)
@@ -650,7 +650,7 @@ class TestFirstError:
         quick = Download(
             name="quick",
             url=index.file_url("quick-1.whl"),
-            sha256=hashlib.sha256(b"quick").hexdigest(),
+            digest=hashlib.sha256(b"quick").hexdigest(),
         )
 
         def fail(_download: Download, _path: Path) -> None:
@@ -676,7 +676,7 @@ url, sha256, size, root, limit = sys.argv[1:]
 if limit != "0":
     import resource
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
-download = Download(name="demo", url=url, sha256=sha256, size=int(size))
+download = Download(name="demo", url=url, digest=sha256, size=int(size))
 try:
     with Client(sleep=lambda seconds: None) as client:
         fetch([download], Store(Path(root)), client,

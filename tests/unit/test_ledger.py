@@ -24,7 +24,7 @@ PIN = Pin(
     version="1.0",
     filename="demo-1.0-py3-none-any.whl",
     url="https://example.org/demo-1.0-py3-none-any.whl",
-    sha256="ab" * 32,
+    digest="ab" * 32,
 )
 LOCK = Lock(
     layer="web", target="python3.12-x86_64", inputs="", roots=("demo",), pins=(PIN,)
@@ -38,7 +38,7 @@ def pack(tmp_path: Path) -> Pack:
         make_entry(tmp_path, "python/demo/tests/test_a.py", b"assert True\n"),
         make_entry(tmp_path, "python/demo/_demo.so", LIBRARY),
     )
-    return Pack(name="demo", version="1.0", sha256="ab" * 32, entries=entries)
+    return Pack(name="demo", version="1.0", digest="ab" * 32, entries=entries)
 
 
 def test_a_package_weighs_what_is_left_of_it(pack: Pack) -> None:

@@ -43,7 +43,7 @@ DEMO = Pin(
     version="1.0",
     filename="demo-1.0-cp312-cp312-manylinux_2_34_x86_64.whl",
     url="https://example.org/demo-1.0-cp312-cp312-manylinux_2_34_x86_64.whl",
-    sha256=A,
+    digest=A,
     size=1000,
     dependencies=("other",),
     weight=Weight(unzipped=3000, kept=2000),
@@ -53,7 +53,7 @@ OTHER = Pin(
     version="2.0.post1",
     filename="other-2.0.post1-py3-none-any.whl",
     url="https://example.org/other-2.0.post1-py3-none-any.whl",
-    sha256=B,
+    digest=B,
 )
 LOCK = Lock(
     layer="web",
@@ -371,7 +371,7 @@ class TestOtherTools:
                     version=version,
                     filename=path.name,
                     url=index.file_url(path.name),
-                    sha256=sha256(path.read_bytes()).hexdigest(),
+                    digest=sha256(path.read_bytes()).hexdigest(),
                     size=path.stat().st_size,
                     dependencies=("other",) if name == "demo" else (),
                 )

@@ -41,7 +41,7 @@ def pin(name: str, *dependencies: str) -> Pin:
         version="1.0",
         filename=f"{name}-1.0-py3-none-any.whl",
         url=f"https://example.org/{name}-1.0-py3-none-any.whl",
-        sha256="ab" * 32,
+        digest="ab" * 32,
         dependencies=dependencies,
     )
 

@@ -27,7 +27,7 @@ def pack(store: Store, tmp_path: Path) -> Pack:
     return Pack(
         name="demo",
         version="1.0",
-        sha256=SHA256,
+        digest=SHA256,
         entries=(
             FileEntry(
                 path="python/bin/run",
@@ -87,7 +87,7 @@ def test_an_index_that_was_never_made_is_none(store: Store) -> None:
 
 def test_a_prediction_is_kept_apart_from_the_whole(store: Store, pack: Pack) -> None:
     predicted = Pack(
-        name="demo", version="1.0", sha256=SHA256, entries=(), predicted=True
+        name="demo", version="1.0", digest=SHA256, entries=(), predicted=True
     )
     save_pack(store, predicted)
 

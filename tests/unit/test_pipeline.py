@@ -456,7 +456,7 @@ def test_a_direct_address_is_locked_with_its_hash(empty: Place) -> None:
     report = empty.build()
 
     (package,) = report.packages
-    assert package.sha256 == hashlib.sha256(wheel.read_bytes()).hexdigest()
+    assert package.digest == f"sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}"
 
 
 # -- failures leave what was there --------
@@ -498,7 +498,7 @@ def test_a_wheel_that_is_another_than_was_locked_leaves_the_last_layer_alone(
     shutil.rmtree(place.folder / "store")
     wheel = make_wheel(place.wheels, "other", "1.0", {"other.py": b"evil = 1\n"})
     pins = read_lock(place.job().lock_file).pins
-    (locked,) = (pin.sha256 for pin in pins if pin.name == "other")
+    (locked,) = (pin.digest for pin in pins if pin.name == "other")
 
     with pytest.raises(BuildError) as caught:
         place.build()

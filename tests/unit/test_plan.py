@@ -33,7 +33,7 @@ def pin(name: str, version: str = "1.0") -> Pin:
         version=version,
         filename=filename,
         url=f"https://example.org/{filename}",
-        sha256=sha256(name.encode()).hexdigest(),
+        digest=sha256(name.encode()).hexdigest(),
     )
 
 
@@ -86,7 +86,7 @@ class TestPlan:
         store = Store(tmp_path / "store")
         wheel = tmp_path / here.filename
         wheel.write_bytes(b"demo")
-        store.adopt(wheel, here.sha256)
+        store.adopt(wheel, here.digest)
 
         assert plan_build(job, store) == BuildPlan(
             job=job, lock=lock, present=(here,), missing=(there,)

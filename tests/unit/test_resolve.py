@@ -174,7 +174,7 @@ class TestWheels:
             version="1.0",
             filename=name,
             url=index.file_url(name),
-            sha256=hashlib.sha256(data).hexdigest(),
+            digest=hashlib.sha256(data).hexdigest(),
             size=len(data),
         )
 
@@ -570,10 +570,10 @@ class TestPylock:
 class TestAudited:
     def pin(self, name: str) -> Pin:
         filename = f"{name}-1.0-py3-none-any.whl"
-        return Pin(name=name, version="1.0", filename=filename, url="", sha256="")
+        return Pin(name=name, version="1.0", filename=filename, url="", digest="")
 
     def pack(self, name: str, *requires: str) -> Pack:
-        return Pack(name=name, version="1.0", sha256="", entries=(), requires=requires)
+        return Pack(name=name, version="1.0", digest="", entries=(), requires=requires)
 
     def test_tells_roots_and_dependencies(self, resolver: Resolver) -> None:
         pins = [self.pin("a"), self.pin("b")]

@@ -83,7 +83,7 @@ def versions(packages: list[dict[str, str]]) -> dict[str, str]:
 
 
 def pin(name: str, version: str) -> Pin:
-    return Pin(name=name, version=version, filename="", url="", sha256="")
+    return Pin(name=name, version=version, filename="", url="", digest="")
 
 
 class TestCompile:

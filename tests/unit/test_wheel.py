@@ -94,7 +94,7 @@ class TestIndex:
         assert replace(pack, entries=()) == Pack(
             name="demo",
             version="1.0",
-            sha256=SHA256,
+            digest=SHA256,
             entries=(),
             requires=('other>1; python_version < "3.99"',),
             requires_python=">=3.8",

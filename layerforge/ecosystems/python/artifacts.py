@@ -42,27 +42,27 @@ def present_packs(pins: Sequence[Pin], tools: Tools) -> dict[str, Pack]:
     """Give the packs of those pins whose wheels are in the store, and read, by name."""
     packs: dict[str, Pack] = {}
     for pin in pins:
-        pack = load_pack(tools.store, pin.sha256)
-        if pack and tools.store.holds(pin.sha256):
+        pack = load_pack(tools.store, pin.digest)
+        if pack and tools.store.holds(pin.digest):
             packs[pin.name] = pack
     return packs
 
 
 def fetch_packs(pins: Sequence[Pin], client: Client, tools: Tools) -> dict[str, Pack]:
     """Have the pins' wheels in the store, and give their packs by name."""
-    by_hash = {pin.sha256: pin for pin in pins}
+    by_hash = {pin.digest: pin for pin in pins}
     packs: dict[str, Pack] = {}
 
     def read(download: Download, path: Path) -> None:
-        pin = by_hash[download.sha256]
+        pin = by_hash[download.digest]
         with _READERS:
-            pack = index_wheel(path, pin.filename, pin.sha256)
+            pack = index_wheel(path, pin.filename, pin.digest)
         save_pack(tools.store, pack)
         packs[pin.name] = pack
 
     downloads = [
         Download(
-            name=pin.filename, url=pin.url, sha256=pin.sha256, size=pin.size or None
+            name=pin.filename, url=pin.url, digest=pin.digest, size=pin.size or None
         )
         for pin in pins
     ]
@@ -86,7 +86,7 @@ def learn_wheels(
     """
     packs = present_packs(pins, tools)
     for pin in pins:
-        predicted = load_pack(tools.store, pin.sha256, predicted=True)
+        predicted = load_pack(tools.store, pin.digest, predicted=True)
         if predicted:
             packs.setdefault(pin.name, predicted)
     unknown = [pin for pin in pins if pin.name not in packs]
@@ -120,6 +120,6 @@ def sized_pins(pins: Sequence[Pin], client: Client) -> tuple[Pin, ...]:
 
 def _skim(pin: Pin, client: Client) -> Pack | None:
     try:
-        return skim_wheel(pin.url, pin.filename, pin.sha256, pin.size, client)
+        return skim_wheel(pin.url, pin.filename, pin.digest, pin.size, client)
     except RangeUnsupported:
         return None

@@ -238,9 +238,9 @@ def hold_to_hashes(pins: Sequence[Pin], allowed: Mapping[str, frozenset[str]]) -
     """Raise `LockError` where requirements give hashes, and a pin's is none of them."""
     for pin in pins:
         wanted = allowed.get(pin.name)
-        if wanted is not None and f"sha256:{pin.sha256}" not in wanted:
+        if wanted is not None and f"sha256:{pin.digest}" not in wanted:
             raise LockError(
-                f"{pin.filename} has SHA-256 {pin.sha256}, which is not among the "
+                f"{pin.filename} has SHA-256 {pin.digest}, which is not among the "
                 f"hashes that the requirements give for {pin.name}",
                 remedy="Find out why the index has another file; if it is right, add "
                 "its hash to the requirements.",
@@ -270,7 +270,7 @@ def _best_wheel(package: Package, target: Target, folder: Path) -> Pin | None:
         version=str(package.version or parse_wheel_filename(filename)[1]),
         filename=filename,
         url=hide_credentials(location),
-        sha256=hashes["sha256"],
+        digest=hashes["sha256"],
         size=size,
     )
 
@@ -295,7 +295,7 @@ def _source(package: Package, folder: Path) -> Pin | None:
         version=version,
         filename=filename,
         url=hide_credentials(location),
-        sha256=file.hashes["sha256"],
+        digest=file.hashes["sha256"],
         size=file.size or 0,
     )
 

@@ -71,7 +71,7 @@ class Compiler:
             pack = _present(key, pin, self.tools)
             if pack is None:
                 pack = self._compiled(pin, image)
-                document = json.dumps(pack.sha256).encode()
+                document = json.dumps(pack.digest).encode()
                 self.tools.store.save("compiled", key, document)
             packs[pin.name] = pack
         return packs
@@ -122,10 +122,10 @@ class Compiler:
     def _fetched(self, pin: Pin) -> Path:
         store = self.tools.store
         download = Download(
-            name=pin.filename, url=pin.url, sha256=pin.sha256, size=pin.size or None
+            name=pin.filename, url=pin.url, digest=pin.digest, size=pin.size or None
         )
         fetch([download], store, self.client, listen=self.tools.listen)
-        return store.artifact(pin.sha256)
+        return store.artifact(pin.digest)
 
     def _building(self, pin: Pin, image: Image, gathered: Path) -> Task:
         network = self.tools.containers.settings.compile_network
@@ -166,16 +166,16 @@ class Compiler:
 def _key(pin: Pin, image: Image, tools: Tools) -> str:
     network = tools.containers.settings.compile_network
     # The image's name has the digest of all that it is made from.
-    decisive = [pin.sha256, image.name, network, _PROGRAM.read_text(encoding="utf-8")]
+    decisive = [pin.digest, image.name, network, _PROGRAM.read_text(encoding="utf-8")]
     return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
 
 
 def _present(key: str, pin: Pin, tools: Tools) -> Pack | None:
     document = tools.store.load("compiled", key)
-    sha256 = json.loads(document) if document else ""
-    if not sha256 or not tools.store.holds(sha256):
+    digest = json.loads(document) if document else ""
+    if not digest or not tools.store.holds(digest):
         return None
-    pack = load_pack(tools.store, sha256)
+    pack = load_pack(tools.store, digest)
     return pack if pack and pack.name == pin.name else None
 
 
@@ -185,9 +185,9 @@ def _program(*arguments: str) -> tuple[str, ...]:
 
 def _admit(wheel: Path, pin: Pin, target: Target, tools: Tools) -> Pack:
     """Take a wheel into the store, if it is the package and loads on the target."""
-    sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    path = tools.store.adopt(wheel, sha256)
-    pack = index_wheel(path, wheel.name, sha256)
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    path = tools.store.adopt(wheel, digest)
+    pack = index_wheel(path, wheel.name, digest)
     if pack.name != pin.name or (pin.version and pack.version != pin.version):
         raise BuildError(
             f"{pin.archive} was to give {pin}, and gave {pack.name} {pack.version}",

@@ -59,5 +59,5 @@ def _wheels(target: Target, folder: Path, tools: Tools) -> list[Path]:
         pins = resolver.from_requirements(Asked(requirements=REQUIREMENTS))
         fetch_packs(pins, client, tools)
     for pin in pins:
-        shutil.copyfile(tools.store.artifact(pin.sha256), folder / pin.filename)
+        shutil.copyfile(tools.store.artifact(pin.digest), folder / pin.filename)
     return sorted(folder.glob("*.whl"))

@@ -42,13 +42,13 @@ _LONGEST_DOCUMENT: Final = 64 << 20  # bytes; RECORD is held in memory
 _REMEDY: Final = "The wheel is malformed: ask its maintainers, or take another version."
 
 
-def index_wheel(path: Path, filename: str, sha256: str) -> Pack:
+def index_wheel(path: Path, filename: str, digest: str) -> Pack:
     """Read a wheel strictly, and lay it out; raises `ArchiveError`.
 
     ``filename`` is the wheel's own, which ``path`` in the store hasn't got.
     """
     entries = index_zip(path, archive=filename)
-    info, pack = _lay_out(filename, sha256, entries)
+    info, pack = _lay_out(filename, digest, entries)
     by_name = {entry.path: entry for entry in entries}
     _check_version(filename, _document(filename, by_name, f"{info}/WHEEL"))
     _check_record(filename, info, by_name)
@@ -67,7 +67,7 @@ def index_wheel(path: Path, filename: str, sha256: str) -> Pack:
     )
 
 
-def skim_wheel(url: str, filename: str, sha256: str, size: int, client: Client) -> Pack:
+def skim_wheel(url: str, filename: str, digest: str, size: int, client: Client) -> Pack:
     """Read just a remote wheel's directory and METADATA, by two or three requests.
 
     The pack is a prediction: sizes are what the directory says. Raises
@@ -98,7 +98,7 @@ def skim_wheel(url: str, filename: str, sha256: str, size: int, client: Client) 
         for member in directory.members
         if not member.is_folder
     ]
-    info, pack = _lay_out(filename, sha256, entries)
+    info, pack = _lay_out(filename, digest, entries)
     for member in directory.members:
         if member.name == f"{info}/METADATA":
             read = partial(client.read_range, url)
@@ -145,7 +145,7 @@ def _read_member(
 
 
 def _lay_out(
-    filename: str, sha256: str, entries: Sequence[FileEntry]
+    filename: str, digest: str, entries: Sequence[FileEntry]
 ) -> tuple[str, Pack]:
     try:
         name, version, _, _ = parse_wheel_filename(filename)
@@ -164,7 +164,7 @@ def _lay_out(
     return info, Pack(
         name=name,
         version=str(version),
-        sha256=sha256,
+        digest=digest,
         entries=tuple(laid),
         left_out=tuple(left_out),
     )

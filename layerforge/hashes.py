@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from hashlib import _Hash  # only type checkers know it
 
 # By the length of a digest: no two of these algorithms share one.
-_ALGORITHMS: Final = {40: "sha1", 64: "sha256", 128: "sha512"}
-_TITLES: Final = {"sha1": "SHA-1", "sha256": "SHA-256", "sha512": "SHA-512"}
+_ALGORITHMS: Final = {40: "sha1", 64: "sha256", 96: "sha384", 128: "sha512"}
 
 
 def algorithm_of(digest: str) -> str:
@@ -33,4 +32,4 @@ def labelled(digest: str) -> str:
 
 def title_of(digest: str) -> str:
     """Name the algorithm for people: ``SHA-256``."""
-    return _TITLES[algorithm_of(digest)]
+    return algorithm_of(digest).replace("sha", "SHA-")

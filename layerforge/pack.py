@@ -10,7 +10,7 @@ from layerforge.elf import ElfFacts
 from layerforge.store import Store
 from layerforge.tree import Content, FileEntry
 
-FORMAT: Final = 1  # to be raised whenever an index would be read or written otherwise
+FORMAT: Final = 2  # to be raised whenever an index would be read or written otherwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,9 @@ class Pack:
     replaced by the runtime's. ``left_out`` are names in the archive that have no place
     in a layer, such as headers. ``requires`` and ``requires_python`` are what the
     package's own metadata asks for.
+
+    ``unpacked`` tells that the contents do not lie in the archive, but in a file of
+    the store's own.
 
     A pack is ``predicted`` where only the archive's directory was read: its entries
     then have sizes, but no contents.
@@ -35,6 +38,7 @@ class Pack:
     requires: tuple[str, ...] = ()
     requires_python: str = ""
     predicted: bool = False
+    unpacked: bool = False
 
     @property
     def size(self) -> int:
@@ -45,20 +49,22 @@ class Pack:
 def load_pack(store: Store, digest: str, *, predicted: bool = False) -> Pack | None:
     """Read the index of an artifact, if one was made by this version's rules.
 
-    An index that is cut short, as by a loss of power, counts as not there.
+    An index that is cut short, as by a loss of power, counts as not there, and so does
+    one whose contents are gone.
     """
     document = store.load("indexes", _key(digest, predicted=predicted))
     if document is None:
         return None
     try:
-        return _from_json(json.loads(document), str(store.artifact(digest)))
+        return _from_json(json.loads(document), store)
     except (ValueError, KeyError, TypeError):
         return None
 
 
 def save_pack(store: Store, pack: Pack) -> None:
     """Keep an index for the next build."""
-    document = json.dumps(_to_json(pack), separators=(",", ":"))
+    contents = store.contents(pack.digest).name if pack.unpacked else ""
+    document = json.dumps(_to_json(pack, contents), separators=(",", ":"))
     key = _key(pack.digest, predicted=pack.predicted)
     store.save("indexes", key, document.encode())
 
@@ -67,7 +73,7 @@ def _key(digest: str, *, predicted: bool) -> str:
     return f"{digest}-{FORMAT}{'-predicted' if predicted else ''}"
 
 
-def _to_json(pack: Pack) -> dict[str, Any]:
+def _to_json(pack: Pack, contents: str) -> dict[str, Any]:
     return {
         "name": pack.name,
         "version": pack.version,
@@ -77,6 +83,7 @@ def _to_json(pack: Pack) -> dict[str, Any]:
         "requires": pack.requires,
         "requires_python": pack.requires_python,
         "predicted": pack.predicted,
+        "contents": contents,
         "entries": [
             (
                 entry.path,
@@ -89,17 +96,25 @@ def _to_json(pack: Pack) -> dict[str, Any]:
     }
 
 
-def _from_json(document: dict[str, Any], archive: str) -> Pack:
-    origin = document["name"]
+def _from_json(document: dict[str, Any], store: Store) -> Pack | None:
+    origin, digest = document["name"], document["digest"]
+    place, contents = store.artifact(digest), document["contents"]
+    if contents:
+        place = store.contents(digest)
+        # Of another compressor's, the index knows nothing.
+        if contents != place.name or not store.has_contents(digest):
+            return None
+    archive = str(place)
     return Pack(
         name=origin,
         version=document["version"],
-        digest=document["digest"],
+        digest=digest,
         scripts=tuple(document["scripts"]),
         left_out=tuple(document["left_out"]),
         requires=tuple(document["requires"]),
         requires_python=document["requires_python"],
         predicted=document["predicted"],
+        unpacked=bool(contents),
         entries=tuple(
             FileEntry(
                 path=path,

@@ -8,6 +8,7 @@ time: what is gone is fetched or made again.
     indexes/ab/KEY            what was read out of an archive, as JSON
     derived/ab/KEY            one file's new bytes, behind a header that describes them
     partial/SHA256            a download under way, locked by who downloads it
+    contents/ab/KEY           the files of an archive that has no directory, deflated
     compiled/ab/KEY           which artifact a source was made into
     records/ab/KEY            what the last build of a zip was made from
 """
@@ -38,6 +39,16 @@ _READ_ONLY: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
 _DERIVED: Final = struct.Struct("<8sHxxI2Q32s")
 _DERIVED_MAGIC: Final = b"LFDERIV2"
 _FRESH: Final = ".new-"  # what the names of files that are being written begin with
+_PARTS: Final = (
+    "artifacts",
+    "compiled",
+    "contents",
+    "derived",
+    "indexes",
+    "partial",
+    "records",
+    "uv",
+)
 _ABSENT: Final = (FileNotFoundError, NotADirectoryError)
 
 
@@ -143,6 +154,25 @@ class Store:
         """Keep a document; the last of several writers wins."""
         self._write(self._path(kind, key), document)
 
+    # -- contents of archives ------------------------------------------------------
+
+    def contents(self, digest: str) -> Path:
+        """Say where the deflated files of an archive are, or will be.
+
+        Another release of the compressor has another place for them.
+        """
+        return self._path("contents", _derived_key(digest, "contents"))
+
+    def has_contents(self, digest: str) -> bool:
+        """Say whether the files of the archive are here, and mark them as used."""
+        return _touch(self.contents(digest))
+
+    @contextmanager
+    def filling(self, digest: str) -> Iterator[IO[bytes]]:
+        """Write the deflated files of an archive; they are there once it is left."""
+        with self._writing(self.contents(digest)) as stream:
+            yield stream
+
     # -- derived bytes ---------------------------------------------------------------
 
     def derived(self, sha256: str, transform: str) -> Content | None:
@@ -227,13 +257,18 @@ class Store:
     def _parts(self) -> list[Path]:
         if not self.root.is_dir():
             return []
-        names = ("artifacts", "indexes", "derived", "partial", "records", "uv")
-        return [self.root / name for name in names if (self.root / name).is_dir()]
+        return [self.root / name for name in _PARTS if (self.root / name).is_dir()]
 
     def _path(self, kind: str, key: str) -> Path:
         return self.root / kind / key[:2] / key
 
     def _write(self, path: Path, *parts: bytes | bytearray) -> None:
+        with self._writing(path) as stream:
+            for part in parts:
+                stream.write(part)
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[IO[bytes]]:
         import tempfile  # noqa: PLC0415 - takes long to import, and few runs write
 
         with _explaining(path):
@@ -242,8 +277,7 @@ class Store:
             try:
                 with os.fdopen(handle, "wb") as stream:
                     fcntl.flock(stream, fcntl.LOCK_EX)  # see _delete
-                    for part in parts:
-                        stream.write(part)
+                    yield stream
                     stream.flush()
                     Path(name).replace(path)
             except BaseException:

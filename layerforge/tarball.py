@@ -1,7 +1,7 @@
 """npm's tarballs, read strictly, once, from front to back, one file in memory.
 
 A gzip stream can't be read from its middle, so the contents go into the store, each
-deflated by itself and kept once however many packages bring it. What becomes of the
+deflated by itself, all of a package's behind one another in one file. What becomes of the
 entries is what npm (pacote, of npm 11) makes of them; what it would pass over though
 it looks like damage or malice is refused.
 """
@@ -17,11 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Final
 
+from layerforge.compressor import compress
 from layerforge.elf import ElfError, ElfFacts, is_elf
 from layerforge.elf_reader import read_facts
 from layerforge.store import Store
 from layerforge.tarheaders import BLOCK, Member, describe, read_extension, read_header
-from layerforge.tree import FileEntry
+from layerforge.tree import Content, FileEntry
 from layerforge.zipdirectory import (
     MAX_MEMBERS,
     Refused,
@@ -29,9 +30,6 @@ from layerforge.zipdirectory import (
     naming_member,
     quoted,
 )
-
-TRANSFORM: Final = "tarball"
-"""By which, and a file's SHA-256, `Store.derived` finds contents again."""
 
 MAX_FILE: Final = 512 << 20  # bytes; twice what a layer may hold, held in memory
 MAX_TOTAL: Final = 2 << 30  # bytes; eight times what a layer may hold
@@ -46,7 +44,9 @@ _BEHIND: Final = "bytes stand behind its end"
 _Found = tuple[Member, FileEntry]
 
 
-def index_tarball(path: Path, filename: str, store: Store) -> tuple[FileEntry, ...]:
+def index_tarball(
+    path: Path, filename: str, digest: str, store: Store
+) -> tuple[FileEntry, ...]:
     """Read all of a package and give its files, their contents put into ``store``.
 
     As with npm, the first part of each name goes, whatever it is, and a file beside
@@ -57,7 +57,12 @@ def index_tarball(path: Path, filename: str, store: Store) -> tuple[FileEntry, .
     ``filename`` is its name in messages. Raises `ArchiveError`. Several threads may
     index several archives at once.
     """
-    with naming(filename), path.open("rb") as stream:
+    contents = str(store.contents(digest))
+    with (
+        naming(filename),
+        path.open("rb") as stream,
+        store.filling(digest) as filled,
+    ):
         files: list[_Found] = []
         folders: list[Member] = []
         inflated = io.BufferedReader(_Gunzip(stream), _CHUNK)
@@ -67,7 +72,7 @@ def index_tarball(path: Path, filename: str, store: Store) -> tuple[FileEntry, .
             if member.is_folder:
                 folders.append(member)
             elif member.is_file and member.path:
-                files.append((member, _keep(member, data, store)))
+                files.append((member, _keep(member, data, filled, contents)))
         return _settle(files, folders)
 
 
@@ -160,13 +165,22 @@ def _take(stream: IO[bytes], length: int) -> bytes:
     return taken
 
 
-def _keep(member: Member, data: bytes, store: Store) -> FileEntry:
-    sha256 = hashlib.sha256(data).hexdigest()
-    content = store.derived(sha256, TRANSFORM) or store.derive(sha256, TRANSFORM, data)
+def _keep(member: Member, data: bytes, filled: IO[bytes], contents: str) -> FileEntry:
+    method, packed = compress(data)
+    offset = filled.tell()
+    filled.write(packed)
     return FileEntry(
         path=member.path,
         origin="",
-        content=content,
+        content=Content(
+            file=contents,
+            offset=offset,
+            length=len(packed),
+            method=method,
+            size=len(data),
+            crc32=zlib.crc32(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+        ),
         executable=bool(member.mode & 0o111),
         elf=_facts(data),
     )

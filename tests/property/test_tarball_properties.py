@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import tarfile
 from pathlib import Path
@@ -63,9 +64,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def read(folder: Path, archive: bytes) -> dict[str, bytes]:
     path = folder / "a.tgz"
     path.write_bytes(archive)
+    digest = hashlib.sha512(archive).hexdigest()
     return {
         entry.path: entry.content.inflated()
-        for entry in index_tarball(path, "a.tgz", Store(folder / "store"))
+        for entry in index_tarball(path, "a.tgz", digest, Store(folder / "store"))
         if entry.content is not None
     }
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import tarfile
 import tracemalloc
@@ -71,7 +72,8 @@ def tar(*parts: Raw | bytes, end: bytes = END) -> bytes:
 def index(archive: bytes, folder: Path) -> tuple[FileEntry, ...]:
     path = folder / "SHA256"
     path.write_bytes(archive)
-    return index_tarball(path, "demo-1.0.0.tgz", Store(folder / "store"))
+    digest = hashlib.sha512(path.read_bytes()).hexdigest()
+    return index_tarball(path, "demo-1.0.0.tgz", digest, Store(folder / "store"))
 
 
 def contents(archive: bytes, folder: Path) -> dict[str, bytes]:
@@ -188,23 +190,26 @@ def test_what_only_begins_like_a_library_has_none(tmp_path: Path) -> None:
     assert entry.elf is None
 
 
-def test_equal_contents_are_kept_once(tmp_path: Path) -> None:
-    archive = tar(Raw(content=b"x" * 99), Raw(name="package/b.js", content=b"x" * 99))
+def test_all_of_a_package_lies_in_one_file_of_the_store(tmp_path: Path) -> None:
+    archive = tar(Raw(content=b"x" * 99), Raw(name="package/b.js", content=b"y" * 99))
 
-    one, other = index(archive, tmp_path)
+    entries = index(archive, tmp_path)
 
-    assert one.content == other.content
-    assert Store(tmp_path / "store").usage()["derived"].files == 1
+    contents = Store(tmp_path / "store").contents(hashlib.sha512(archive).hexdigest())
+    assert {entry.content.file for entry in entries if entry.content} == {str(contents)}
+    assert [entry.content.inflated() for entry in entries if entry.content] == [
+        b"x" * 99,
+        b"y" * 99,
+    ]
 
 
-def test_contents_that_the_store_has_are_not_written_again(tmp_path: Path) -> None:
-    (first,) = index(tar(ONE), tmp_path)
-    assert first.content is not None
-    before = Path(first.content.file).stat().st_mtime_ns
+def test_a_package_that_is_refused_leaves_nothing_in_the_store(tmp_path: Path) -> None:
+    archive = tar(Raw(content=b"x" * 99), Raw(name="package/../../b.js"))
 
-    index(tar(Raw(name="package/b.js", content=b"one")), tmp_path)
+    with pytest.raises(ArchiveError):
+        index(archive, tmp_path)
 
-    assert Path(first.content.file).stat().st_mtime_ns == before
+    assert not list((tmp_path / "store" / "contents").rglob("*.*"))
 
 
 def test_an_empty_file_is_a_file(tmp_path: Path) -> None:
@@ -507,6 +512,8 @@ def test_a_refusal_says_what_helps(tmp_path: Path) -> None:
 
 def test_a_package_that_is_gone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError) as caught:
-        index_tarball(tmp_path / "gone", "demo-1.0.0.tgz", Store(tmp_path / "store"))
+        index_tarball(
+            tmp_path / "gone", "demo-1.0.0.tgz", "0" * 128, Store(tmp_path / "store")
+        )
 
     assert caught.value.message == "demo-1.0.0.tgz: No such file or directory"

@@ -85,7 +85,11 @@ def plan_build(job: Job, store: Store) -> BuildPlan:
     if lock is None:
         return BuildPlan(job=job, lock=None)
     archives = [pin for pin in lock.pins if pin.filename]
-    present = tuple(pin for pin in archives if store.artifact(pin.digest).exists())
+    present = tuple(
+        pin
+        for pin in archives
+        if store.artifact(pin.digest).exists() or (pin.path and pin.path.is_dir())
+    )
     return BuildPlan(
         job=job,
         lock=lock,
@@ -107,12 +111,11 @@ def present_lock(job: Job) -> Lock | None:
             f"{job.lock_file} is a lock for {lock.target}, not for {job.target}",
             remedy=remedy,
         )
-    if lock.inputs != ecosystem.inputs(job.spec, job.target):
-        raise LockError(
-            f"{job.lock_file} was made from other requirements than {job.spec.name} "
-            "has now",
-            remedy=remedy,
-        )
+    try:
+        ecosystem.hold(lock, job.lock_file, job.spec, job.target)
+    except LockError as error:
+        error.remedy = remedy
+        raise
     if job.spec.bytecode and not lock.interpreter:
         raise LockError(
             f"{job.lock_file} names no interpreter to compile bytecode with",

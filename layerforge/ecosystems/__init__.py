@@ -11,7 +11,6 @@ from typing import Final, Protocol, cast
 from layerforge.containers.image import Image
 from layerforge.containers.service import Containers
 from layerforge.containers.settings import SystemPackages
-from layerforge.errors import ConfigError
 from layerforge.events import Listener, silent
 from layerforge.imports import Importer
 from layerforge.indexes import IndexSettings
@@ -20,9 +19,13 @@ from layerforge.pack import Pack
 from layerforge.spec import LayerSpec
 from layerforge.store import Store
 from layerforge.target import Target
-from layerforge.tree import FileEntry
+from layerforge.tree import FileEntry, Tree
+from layerforge.verify import Finding
 
-_MODULES: Final = {"python": "layerforge.ecosystems.python"}
+_MODULES: Final = {
+    "node": "layerforge.ecosystems.node",
+    "python": "layerforge.ecosystems.python",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +41,8 @@ class Tools:
 class Ecosystem(Protocol):
     """The few things that each language does its own way."""
 
-    @property
-    def root(self) -> str:
+    def root(self, spec: LayerSpec, target: Target) -> str:
         """Name the folder below /opt that its packages go to, with a slash."""
-
-    def inputs(self, spec: LayerSpec, target: Target) -> str:
-        """Digest all that a lock is made from; read what the spec names."""
 
     def resolve(
         self,
@@ -53,11 +52,14 @@ class Ecosystem(Protocol):
         *,
         preferred: Sequence[Pin],
     ) -> tuple[Lock, Mapping[str, Pack]]:
-        """Make a lock, and give what is known of each pin's archive, by name.
+        """Make a lock, and give what is known of each pin's archive, by its id.
 
         ``preferred`` pins stay where they can. Archives that aren't in the store are
         not fetched, where less tells what they need and weigh.
         """
+
+    def hold(self, lock: Lock, path: Path, spec: LayerSpec, target: Target) -> None:
+        """Raise `LockError` where the lock at ``path`` was made from other inputs."""
 
     def check(self, lock: Lock, spec: LayerSpec, target: Target) -> None:
         """Hold a lock's pins to the requirements, offline; raises `LockError`."""
@@ -69,6 +71,18 @@ class Ecosystem(Protocol):
 
         What is a source is compiled in a container, once.
         """
+
+    def shake(
+        self,
+        entries: Sequence[FileEntry],
+        spec: LayerSpec,
+        target: Target,
+        tools: Tools,
+    ) -> tuple[FileEntry, ...]:
+        """Give only what the layer's entry points can reach."""
+
+    def verify(self, tree: Tree, target: Target) -> tuple[Finding, ...]:
+        """Find what this language's runtime would not take."""
 
     def lay_out(
         self, packs: Sequence[Pack], target: Target, tools: Tools
@@ -99,19 +113,25 @@ class Ecosystem(Protocol):
     ) -> Image:
         """Have the container image that sources are compiled in."""
 
-    def importer(self) -> Importer:
+    def importer(self, tools: Tools) -> Importer:
         """Give what finds and imports modules, for a proof."""
 
-    def lock_path(self, folder: Path, layer: str, target: Target) -> Path:
-        """Say where a layer's lock is."""
+    def spell(self, name: str) -> str:
+        """Spell a package's name as locks do."""
+
+    def lock_path(self, folder: Path, spec: LayerSpec, target: Target) -> Path:
+        """Say where a layer's lock is; ``folder`` is that of layerforge.toml."""
+
+    def read_lock(self, path: Path, spec: LayerSpec, target: Target) -> Lock:
+        """Read a layer's lock; raises `LockError`."""
+
+    def write_lock(
+        self, path: Path, lock: Lock, spec: LayerSpec, target: Target
+    ) -> None:
+        """Write what there is to write of a lock, where that has changed."""
 
 
 def ecosystem_of(target: Target) -> Ecosystem:
     """Give the ecosystem of a target's language."""
-    language = target.runtime.language
-    if language not in _MODULES:
-        raise ConfigError(
-            f"layers for {target.runtime} can't be built: {language} is not known yet",
-            remedy="Take one of the Python runtimes: layerforge runtimes",
-        )
-    return cast("Ecosystem", import_module(_MODULES[language]).ECOSYSTEM)
+    module = import_module(_MODULES[target.runtime.language])
+    return cast("Ecosystem", module.ECOSYSTEM)

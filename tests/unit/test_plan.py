@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from layerforge.ecosystems import ecosystem_of
+from layerforge.ecosystems.python.inputs import inputs_digest
 from layerforge.errors import LockError
 from layerforge.lock import Lock, Pin, dump_lock, lock_path
 from layerforge.plan import BuildPlan, Job, check_lock, plan_build, present_lock
@@ -56,7 +56,7 @@ def write(job: Job) -> Write:
         lock = Lock(
             layer="web",
             target=str(target),
-            inputs=ecosystem_of(target).inputs(spec, target),
+            inputs=inputs_digest(spec, target),
             roots=("demo",),
             pins=pins,
         )

@@ -1,1 +1,151 @@
-"""Node.js: package-lock.json read into values, and what of it a target needs."""
+"""Node.js layers: package-lock.json, npm's tarballs, /opt/nodejs.
+
+What a build with nothing to do needs is here; the rest is imported when it is called
+for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from layerforge.containers.image import Image
+from layerforge.containers.settings import SystemPackages
+from layerforge.ecosystems import Tools
+from layerforge.ecosystems.node.agreement import check_complete
+from layerforge.ecosystems.node.installation import read_installation, to_lock
+from layerforge.ecosystems.node.ledgerfile import with_ledger, write_ledger
+from layerforge.ecosystems.node.lockfiles import (
+    hold_to_inputs,
+    ledger_path,
+    load_package_lock,
+    lock_path,
+)
+from layerforge.errors import ConfigError
+from layerforge.imports import Importer
+from layerforge.lock import Lock, Pin
+from layerforge.pack import Pack
+from layerforge.spec import LayerSpec
+from layerforge.target import Target
+from layerforge.tree import FileEntry, Tree, same_file
+from layerforge.verify import Finding
+
+_MODULES: Final = "node_modules/"
+
+
+def _base(spec: LayerSpec, target: Target) -> str:
+    """Name the folder below /opt that holds node_modules, with a slash."""
+    return (
+        f"nodejs/node{target.runtime.version}/" if spec.versioned_folder else "nodejs/"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """What `Ecosystem` promises, for the Node.js runtimes."""
+
+    def root(self, spec: LayerSpec, target: Target) -> str:
+        return _base(spec, target) + _MODULES
+
+    def resolve(
+        self,
+        spec: LayerSpec,
+        target: Target,
+        tools: Tools,
+        *,
+        preferred: Sequence[Pin],
+    ) -> tuple[Lock, Mapping[str, Pack]]:
+        from layerforge.ecosystems.node.locking import make_lock  # noqa: PLC0415 - as above
+
+        return make_lock(spec, target, _base(spec, target), tools, preferred=preferred)
+
+    def hold(self, lock: Lock, path: Path, spec: LayerSpec, _target: Target) -> None:
+        hold_to_inputs(path, spec)
+
+    def check(self, _lock: Lock, spec: LayerSpec, _target: Target) -> None:
+        check_complete(load_package_lock(lock_path(spec)))
+
+    def obtain(
+        self, lock: Lock, spec: LayerSpec, target: Target, tools: Tools
+    ) -> tuple[Pack, ...]:
+        from layerforge.ecosystems.node.packs import obtain_packs  # noqa: PLC0415 - as above
+
+        return obtain_packs(lock, spec, target, _base(spec, target), tools)
+
+    def shake(
+        self,
+        entries: Sequence[FileEntry],
+        spec: LayerSpec,
+        target: Target,
+        tools: Tools,
+    ) -> tuple[FileEntry, ...]:
+        from layerforge.ecosystems.node.shake import shake  # noqa: PLC0415 - as above
+
+        return shake(entries, spec, target, tools)
+
+    def verify(self, tree: Tree, target: Target) -> tuple[Finding, ...]:
+        from layerforge.ecosystems.node.esm import find_refused  # noqa: PLC0415 - as above
+
+        return find_refused(tree, target)
+
+    def lay_out(
+        self, packs: Sequence[Pack], _target: Target, _tools: Tools
+    ) -> tuple[FileEntry, ...]:
+        return tuple(chain.from_iterable(pack.entries for pack in packs))
+
+    def same(self, one: FileEntry, other: FileEntry) -> bool:
+        return same_file(one, other)
+
+    def choose_compiler(self, target: Target, _present: str, _tools: Tools) -> str:
+        raise ConfigError(
+            f"bytecode is asked for, and {target.runtime} has none",
+            remedy="Leave out --bytecode.",
+        )
+
+    def add_bytecode(
+        self,
+        entries: Sequence[FileEntry],
+        _target: Target,
+        _compiler: str,
+        _room: int,
+        _tools: Tools,
+    ) -> tuple[FileEntry, ...]:
+        return tuple(entries)
+
+    def estimate_bytecode(self, _entries: Sequence[FileEntry]) -> int:
+        return 0
+
+    def build_image(
+        self, target: Target, packages: SystemPackages, tools: Tools
+    ) -> Image:
+        from layerforge.ecosystems.node.toolchain import (  # noqa: PLC0415 - as above
+            have_build_image,
+        )
+
+        return have_build_image(target, packages, tools)
+
+    def importer(self, tools: Tools) -> Importer:
+        from layerforge.ecosystems.node.probing import NodeImporter  # noqa: PLC0415 - as above
+
+        return NodeImporter(tools=tools)
+
+    def spell(self, name: str) -> str:
+        return name
+
+    def lock_path(self, _folder: Path, spec: LayerSpec, _target: Target) -> Path:
+        return lock_path(spec)
+
+    def read_lock(self, path: Path, spec: LayerSpec, target: Target) -> Lock:
+        lock = to_lock(read_installation(path, spec, target), path, spec, target)
+        return with_ledger(lock, ledger_path(spec, target))
+
+    def write_lock(
+        self, _path: Path, lock: Lock, spec: LayerSpec, target: Target
+    ) -> None:
+        write_ledger(lock, ledger_path(spec, target))
+
+
+ECOSYSTEM: Final = _Node()

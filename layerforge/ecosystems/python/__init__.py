@@ -19,13 +19,15 @@ from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.inputs import inputs_digest
 from layerforge.ecosystems.python.requirements import read_requirements
 from layerforge.ecosystems.python.tags import environment
-from layerforge.errors import LockError
+from layerforge.errors import ConfigError, LockError
+from layerforge.files import replace_file
 from layerforge.imports import Importer
-from layerforge.lock import Lock, Pin, lock_path
+from layerforge.lock import Lock, Pin, dump_lock, lock_path, read_lock
 from layerforge.pack import Pack
 from layerforge.spec import LayerSpec
 from layerforge.target import Target
-from layerforge.tree import FileEntry
+from layerforge.tree import FileEntry, Tree
+from layerforge.verify import Finding
 
 _ROOT: Final = "python/"
 
@@ -34,10 +36,8 @@ _ROOT: Final = "python/"
 class _Python:
     """What `Ecosystem` promises, for the Python runtimes."""
 
-    root: str = _ROOT
-
-    def inputs(self, spec: LayerSpec, target: Target) -> str:
-        return inputs_digest(spec, target)
+    def root(self, _spec: LayerSpec, _target: Target) -> str:
+        return _ROOT
 
     def resolve(
         self,
@@ -50,6 +50,12 @@ class _Python:
         from layerforge.ecosystems.python.locking import make_lock  # noqa: PLC0415 - as above
 
         return make_lock(spec, target, tools, preferred=preferred)
+
+    def hold(self, lock: Lock, path: Path, spec: LayerSpec, target: Target) -> None:
+        if lock.inputs != inputs_digest(spec, target):
+            raise LockError(
+                f"{path} was made from other requirements than {spec.name} has now"
+            )
 
     def check(self, lock: Lock, spec: LayerSpec, target: Target) -> None:
         markers = cast("dict[str, str]", environment(target))
@@ -73,6 +79,18 @@ class _Python:
         )
 
         return obtain_packs(lock, spec, target, tools)
+
+    def shake(
+        self,
+        _entries: Sequence[FileEntry],
+        spec: LayerSpec,
+        _target: Target,
+        _tools: Tools,
+    ) -> tuple[FileEntry, ...]:
+        raise ConfigError(f"{spec.name}: no layer for Python can be shaken")
+
+    def verify(self, _tree: Tree, _target: Target) -> tuple[Finding, ...]:
+        return ()
 
     def lay_out(
         self, packs: Sequence[Pack], target: Target, tools: Tools
@@ -127,13 +145,26 @@ class _Python:
 
         return have_build_image(target, packages, tools)
 
-    def importer(self) -> Importer:
+    def importer(self, _tools: Tools) -> Importer:
         from layerforge.ecosystems.python import probing  # noqa: PLC0415 - as above
 
         return probing
 
-    def lock_path(self, folder: Path, layer: str, target: Target) -> Path:
-        return lock_path(folder, layer, target)
+    def spell(self, name: str) -> str:
+        return canonicalize_name(name)
+
+    def lock_path(self, folder: Path, spec: LayerSpec, target: Target) -> Path:
+        return lock_path(folder, spec.name, target)
+
+    def read_lock(self, path: Path, _spec: LayerSpec, _target: Target) -> Lock:
+        return read_lock(path)
+
+    def write_lock(
+        self, path: Path, lock: Lock, _spec: LayerSpec, target: Target
+    ) -> None:
+        text = dump_lock(lock, target, path.parent)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            replace_file(path, text)
 
 
 ECOSYSTEM: Final = _Python()

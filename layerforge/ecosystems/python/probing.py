@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,20 +28,19 @@ from layerforge.ecosystems.python.interpreters import (
     find_interpreters,
 )
 from layerforge.errors import BuildError
-from layerforge.imports import How, Import, Imported, Run
+from layerforge.imports import SECONDS, How, Import, Imported, Row, Run, read_run
 from layerforge.target import Target
 
-__all__ = ["find_imports", "import_here", "import_in_container"]
+__all__ = ["find_imports", "import_here", "import_in_container", "separator"]
 
+separator: Final = "."
 _PROGRAMS: Final = Path(__file__).with_name("programs")
 _DRIVER: Final = _PROGRAMS / "probe.py"
 _HANDLER: Final = _PROGRAMS / "probe_handler.py"
 _FUNCTION: Final = "_layerforge_probe.py"  # a name that no layer's module has
 _TASK: Final = "/var/task"
 _ENTRYPOINT: Final = "/lambda-entrypoint.sh"  # of Lambda's images and those like them
-_SECONDS: Final = 300  # for one module; under emulation a large one takes a minute
 _REGION: Final = "us-east-1"  # a function always has one
-_MARKS: Final = ("<<<layerforge probe\n", "\nlayerforge probe>>>")
 _CHOICES: Final = "start Docker, or name an engine with DOCKER_HOST"
 # What left the standard library, by the minor version that came without
 # (https://peps.python.org/pep-0594/ and What's New): nothing optional about these.
@@ -83,7 +83,7 @@ def import_in_container(
         volumes={"/opt": volume},
     )
     answer = containers.run(task).stdout
-    return _read(answer, target, How.IMAGE)
+    return read_run(answer, target, How.IMAGE, partial(_explained, target=target))
 
 
 def import_here(imports: Sequence[Import], target: Target, layer: Path) -> Run:
@@ -106,7 +106,8 @@ def import_here(imports: Sequence[Import], target: Target, layer: Path) -> Run:
             cwd=folder,
             env=_environment(layer, name, target),
         )
-    return _read(answer.stdout, target, How.INTERPRETER)
+    explain = partial(_explained, target=target)
+    return read_run(answer.stdout, target, How.INTERPRETER, explain)
 
 
 def _environment(layer: Path, home: str, target: Target) -> dict[str, str]:
@@ -151,44 +152,16 @@ def _asked(
         "handler": f"{task}/{_FUNCTION}",
         "folders": folders,
         "entrypoint": entrypoint,
-        "seconds": _SECONDS,
+        "seconds": SECONDS,
     }
 
 
-def _read(stdout: bytes, target: Target, plainly: How) -> Run:
-    """Read what the driver printed between its marks."""
-    _, begin, rest = stdout.decode(errors="replace").partition(_MARKS[0])
-    text, end, _ = rest.rpartition(_MARKS[1])
-    if not begin or not end:
-        raise BuildError(
-            f"importing the modules for {target} gave no answer",
-            remedy="See what was said instead, with -v.",
-        )
-    document = json.loads(text)
-    return Run(
-        how=How.RUNTIME if document["emulated"] else plainly,
-        init_milliseconds=document.get("init", 0),
-        peak_memory=document.get("peak", 0),
-        modules=tuple(_imported(row, target) for row in document.get("modules", ())),
-        failure=document.get("failure", ""),
-        log=tuple(document.get("log", ())),
-    )
-
-
-def _imported(row: dict[str, Any], target: Target) -> Imported:
-    imported = Imported(
-        module=row["module"],
-        milliseconds=row["milliseconds"],
-        memory=row["memory"],
-        error=_error(row),
-        cause=row.get("cause", ""),
-        missing=row.get("missing", "") or _lost_part(row),
-        alone=row.get("alone", False),
-        trace=tuple(row.get("trace", ())),
-    )
-    top = imported.missing.partition(".")[0]
+def _explained(imported: Imported, row: Row, target: Target) -> Imported:
+    """Tell a part that is missing, and what Python has no more, from a package."""
+    missing = imported.missing or _lost_part(row)
+    top = missing.partition(".")[0]
     if top not in _removed_until(target):
-        return imported
+        return replace(imported, missing=missing)
     remedy = (
         f"Python has no {top} any more: take a version of the package that is for "
         f"Python {target.runtime.version}."
@@ -196,21 +169,10 @@ def _imported(row: dict[str, Any], target: Target) -> Imported:
     return replace(imported, missing="", remedy=remedy)
 
 
-def _lost_part(row: dict[str, Any]) -> str:
+def _lost_part(row: Row) -> str:
     """Name the part of a module that it didn't find, whatever it then raised."""
     missing: str = row.get("cause_missing", "")
     return missing if missing.startswith(f"{row['module']}.") else ""
-
-
-def _error(row: dict[str, Any]) -> str:
-    if "error" not in row:
-        return ""
-    message = row["message"].removeprefix("Runtime exited with error: ")
-    if row["error"] != "Crash":
-        return f"{row['error']}: {message}".removesuffix(": ")
-    if "timed out" in message:
-        return f"it took longer than {_SECONDS} seconds"
-    return f"the process ended: {message}"
 
 
 def _removed_until(target: Target) -> set[str]:

@@ -1,0 +1,209 @@
+"""What a layer lets a function load: the packages of its top level.
+
+Told from the files, as Node.js's own resolution would
+(https://nodejs.org/api/modules.html, https://nodejs.org/api/packages.html).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from posixpath import dirname, normpath, splitext
+from typing import Any, Final
+
+from layerforge.imports import Import
+from layerforge.target import Target
+from layerforge.tree import FileEntry
+
+_MANIFEST: Final = "package.json"
+_CODE: Final = frozenset({".js", ".cjs", ".mjs", ".node"})
+_LOADED: Final = _CODE | {"", ".json"}  # by require; types and style sheets are not
+_TRIED: Final = ("", ".js", ".json", ".node")  # behind a name, in this order
+_COMMON: Final = frozenset({"node", "default", "node-addons"})
+_REQUIRE: Final = _COMMON | {"require"}
+_IMPORT: Final = _COMMON | {"import", "module-sync"}
+_INSTALLED: Final = re.compile(
+    r"(?:(?:.*/)?node_modules/(?:@[^/]+/)?[^/]+/)?package\.json"
+)
+_INSTALLERS: Final = frozenset({"npm", "pnpm", "yarn"})  # in engines, no runtimes
+# Lambda starts the older ones so that they do, whatever Node.js by itself would:
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html
+_REQUIRES_ESM: Final = (24,)
+
+# A package's files, by their paths in it.
+_Files = dict[str, FileEntry]
+
+
+def search_path(target: Target) -> tuple[str, ...]:
+    """Name the folders below /opt that Lambda loads from, the first first.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html
+    """
+    versioned = f"nodejs/node{target.runtime.version}/node_modules"
+    return (versioned, "nodejs/node_modules")
+
+
+def refuses_esm(target: Target) -> bool:
+    """Say whether the runtime's require() has no ES modules."""
+    return target.runtime.version_info < _REQUIRES_ESM
+
+
+def find_imports(entries: Iterable[FileEntry], target: Target) -> tuple[Import, ...]:
+    """Name every package that can be loaded by its name, in alphabetical order.
+
+    That is the name of its folder; ``distribution`` is what it calls itself, which an
+    alias doesn't tell. Left out is what has nothing to load: types, style sheets,
+    programs, and what is for another engine than Node.js.
+    """
+    packages = list(_packages(entries, target))
+    depended = {name for _, _, files in packages for name in _dependencies(files)}
+    return tuple(
+        Import(
+            module=name,
+            distribution=_text(manifest, "name") or name,
+            dependency=name in depended,
+        )
+        for name, manifest, files in packages
+        if _loads(manifest, files)
+    )
+
+
+def find_import_only(entries: Iterable[FileEntry], target: Target) -> tuple[str, ...]:
+    """Name the packages that the runtime's require() refuses, being ES modules."""
+    if not refuses_esm(target):
+        return ()
+    return tuple(
+        name
+        for name, manifest, files in _packages(entries, target)
+        if _loads(manifest, files) and _is_esm(manifest, files)
+    )
+
+
+def _packages(
+    entries: Iterable[FileEntry], target: Target
+) -> Iterator[tuple[str, Mapping[str, Any], _Files]]:
+    """Give the top level's packages: name, package.json and files."""
+    found: dict[str, dict[str, _Files]] = {place: {} for place in search_path(target)}
+    for entry in entries:
+        for place, packages in found.items():
+            rest = entry.path.removeprefix(f"{place}/")
+            name, path = _split(rest)
+            if rest != entry.path and not name.startswith("."):
+                packages.setdefault(name, {})[path] = entry
+    first_wins: dict[str, _Files] = {}
+    for packages in found.values():
+        first_wins = packages | first_wins
+    for name in sorted(first_wins):
+        yield name, _manifest(first_wins[name]), first_wins[name]
+
+
+def _dependencies(files: _Files) -> Iterator[str]:
+    """Name what a package depends on, and those do that lie inside it."""
+    for path in files:
+        if _INSTALLED.fullmatch(path):
+            manifest = _manifest(files, dirname(path))
+            for group in ("dependencies", "optionalDependencies"):
+                asked = manifest.get(group)
+                yield from asked if isinstance(asked, dict) else ()
+
+
+def _split(path: str) -> tuple[str, str]:
+    """Part a package's name, perhaps with a scope, from the path in it."""
+    parts = path.split("/")
+    length = 2 if path.startswith("@") else 1
+    return "/".join(parts[:length]), "/".join(parts[length:])
+
+
+def _manifest(files: _Files, folder: str = "") -> Mapping[str, Any]:
+    """Read a package.json; Node.js says of a damaged one what is wrong."""
+    entry = files.get(f"{folder}/{_MANIFEST}".lstrip("/"))
+    if entry is None or entry.content is None:
+        return {}
+    try:
+        document = json.loads(entry.content.inflated())
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _text(manifest: Mapping[str, Any], key: str) -> str:
+    value = manifest.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _loads(manifest: Mapping[str, Any], files: _Files) -> bool:
+    """Say whether there is, or should be, something to load by the package's name."""
+    if "" in files:  # a link: where it leads to is seen when it is loaded
+        return True
+    if _is_foreign(manifest):
+        return False
+    if manifest.get("exports") is not None:
+        own = _own(manifest["exports"])
+        targets = [*_targets(own, _REQUIRE), *_targets(own, _IMPORT)]
+        return any(_is_loaded(target) for target in targets)
+    if present := _main(manifest, files):
+        return _is_loaded(present)
+    main = _text(manifest, "main")
+    has_code = any(splitext(path)[1] in _CODE for path in files)
+    return bool(main) and _is_loaded(main) and has_code
+
+
+def _is_foreign(manifest: Mapping[str, Any]) -> bool:
+    engines = manifest.get("engines")
+    named = set(engines) - _INSTALLERS if isinstance(engines, dict) else set()
+    return bool(named) and "node" not in named
+
+
+def _is_loaded(path: str) -> bool:
+    return splitext(path)[1] in _LOADED
+
+
+def _own(exports: object) -> object:
+    """Give what ``exports`` has for the package's own name."""
+    if isinstance(exports, dict) and any(key.startswith(".") for key in exports):
+        return exports.get(".")
+    return exports
+
+
+def _targets(own: object, conditions: Collection[str]) -> Iterator[str]:
+    """Give the files that conditions lead to, in order; Node.js takes the first."""
+    if isinstance(own, str):
+        yield own
+    elif isinstance(own, list):
+        for one in own:
+            yield from _targets(one, conditions)
+    elif isinstance(own, dict):
+        for condition, one in own.items():
+            if condition in conditions:
+                yield from _targets(one, conditions)
+
+
+def _main(manifest: Mapping[str, Any], files: _Files) -> str:
+    """Find the file that a package without ``exports`` is loaded by."""
+    main = _text(manifest, "main")
+    places = [normpath(main), normpath(f"{main}/index")] if main else []
+    tried = [f"{place}{suffix}" for place in places for suffix in _TRIED]
+    tried += [f"index{suffix}" for suffix in _TRIED[1:]]
+    return next((path for path in tried if path in files), "")
+
+
+def _is_esm(manifest: Mapping[str, Any], files: _Files) -> bool:
+    """Say whether all that require() would be given is an ES module."""
+    if manifest.get("exports") is None:
+        path = _main(manifest, files)
+    else:
+        own = _own(manifest["exports"])
+        path = normpath(next(_targets(own, _REQUIRE), "."))
+    suffix = splitext(path)[1]
+    if path == "." or suffix == ".mjs":
+        return True
+    return suffix == ".js" and _type(path, files) == "module"
+
+
+def _type(path: str, files: _Files) -> str:
+    """Give the ``type`` of the nearest package.json, which tells what a .js file is."""
+    folder = dirname(path)
+    while folder and f"{folder}/{_MANIFEST}" not in files:
+        folder = dirname(folder)
+    return _text(_manifest(files, folder), "type")

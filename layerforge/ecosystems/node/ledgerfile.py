@@ -1,0 +1,75 @@
+"""The size ledger: what each package of a package-lock.json weighs in a layer.
+
+npm's lock has no room for it, so it lies beside: layerforge-ledger.LAYER-TARGET.toml, to
+be committed as well. It is for people, reviews and checks; a build works without it.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from layerforge.files import replace_file
+from layerforge.lock import Lock, Weight
+
+FORMAT: Final = 1
+
+
+def with_ledger(lock: Lock, path: Path) -> Lock:
+    """Give a lock with the weights that a ledger has for the very same packages.
+
+    A ledger that is absent or can't be read says nothing: it is then written anew.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        if document["format"] != FORMAT or document["target"] != lock.target:
+            return lock
+        rows = {(row["id"], row["version"]): row for row in document["packages"]}
+        pins = tuple(
+            replace(pin, weight=_weight(rows.get((pin.id, pin.version))))
+            for pin in lock.pins
+        )
+        return replace(lock, pins=pins, stripping=document["stripping"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return lock
+
+
+def write_ledger(lock: Lock, path: Path) -> None:
+    """Write what packages weigh, where that is known of all; equal weights, equal text."""
+    import tomli_w  # noqa: PLC0415 - a build that changes nothing writes none
+
+    weights = {pin.id: pin.weight for pin in lock.pins if pin.weight}
+    if len(weights) < len(lock.pins):
+        return
+    document = {
+        "format": FORMAT,
+        "layer": lock.layer,
+        "target": lock.target,
+        "stripping": lock.stripping,
+        "unzipped": sum(weight.unzipped for weight in weights.values()),
+        "kept": sum(weight.kept for weight in weights.values()),
+        "packages": [
+            {
+                "id": pin.id,
+                "version": pin.version,
+                "unzipped": weights[pin.id].unzipped,
+                "kept": weights[pin.id].kept,
+            }
+            for pin in lock.pins
+        ],
+    }
+    text = tomli_w.dumps(document)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        replace_file(path, text)
+
+
+def _weight(row: Mapping[str, Any] | None) -> Weight | None:
+    if row is None:
+        return None
+    unzipped, kept = row["unzipped"], row["kept"]
+    if not (isinstance(unzipped, int) and isinstance(kept, int)):
+        raise TypeError(row)
+    return Weight(unzipped=unzipped, kept=kept)

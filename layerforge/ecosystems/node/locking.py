@@ -1,0 +1,102 @@
+"""How a Node.js layer's lock is made: by npm, unless there is one that agrees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from layerforge.containers.image import Image
+from layerforge.ecosystems import Tools
+from layerforge.ecosystems.node.foreign import convert_lock
+from layerforge.ecosystems.node.installation import read_installation, to_lock
+from layerforge.ecosystems.node.lockfiles import (
+    foreign_lock,
+    hold_to_inputs,
+    load_package_lock,
+    lock_path,
+    manifest_text,
+    read_text,
+    signed,
+)
+from layerforge.ecosystems.node.manifests import project_files
+from layerforge.ecosystems.node.npm import find_npm, make_package_lock
+from layerforge.ecosystems.node.npmrc import read_npmrc
+from layerforge.ecosystems.node.packs import obtain_packs
+from layerforge.ecosystems.node.toolchain import have_build_image
+from layerforge.errors import DamagedLockError, LockError
+from layerforge.files import replace_file
+from layerforge.lock import Lock, Pin
+from layerforge.pack import Pack
+from layerforge.spec import LayerSpec
+from layerforge.target import Target
+
+
+def make_lock(
+    spec: LayerSpec,
+    target: Target,
+    base: str,
+    tools: Tools,
+    *,
+    preferred: Sequence[Pin],
+) -> tuple[Lock, Mapping[str, Pack]]:
+    """Bring a layer's package-lock.json up to date, and give what it has for a target.
+
+    Where it agrees with its package.json, and nothing is to be upgraded, it stays as it
+    is, and no npm is needed. Every package is fetched, as nothing less tells its size.
+    """
+    path = lock_path(spec)
+    present = _present(path, spec, target)
+    freed = {pin.name for pin in present.pins} if present else set()
+    freed -= {pin.name for pin in preferred}
+    if freed or present is None or not _agrees(path, spec):
+        text = _resolved(path, spec, target, tools, freed=freed, preferred=preferred)
+        replace_file(path, text)
+    installation = read_installation(path, spec, target)
+    lock = to_lock(installation, path, spec, target)
+    packs = obtain_packs(lock, spec, target, base, tools)
+    return lock, {pack.name: pack for pack in packs}
+
+
+def _present(path: Path, spec: LayerSpec, target: Target) -> Lock | None:
+    if not path.exists():
+        return None
+    try:
+        return to_lock(read_installation(path, spec, target), path, spec, target)
+    except DamagedLockError:
+        return None
+
+
+def _agrees(path: Path, spec: LayerSpec) -> bool:
+    try:
+        hold_to_inputs(path, spec)
+    except LockError:
+        return False
+    return True
+
+
+def _resolved(  # noqa: PLR0913 - all that a lock follows from
+    path: Path,
+    spec: LayerSpec,
+    target: Target,
+    tools: Tools,
+    *,
+    freed: set[str],
+    preferred: Sequence[Pin],
+) -> str:
+    def image() -> Image:
+        return have_build_image(target, spec.system_packages, tools)
+
+    settings = read_npmrc(path.parent)
+    npm = find_npm(settings, image, tools.containers)
+    files = project_files(manifest_text(spec).encode(), path.parent)
+    foreign = foreign_lock(spec)
+    if foreign:
+        return signed(convert_lock(foreign, files, npm, settings, tools), foreign)
+    return make_package_lock(
+        npm,
+        files,
+        present=read_text(path) if path.exists() else "",
+        freed=freed,
+        upgrade=bool(freed) and not preferred,
+        listen=tools.listen,
+    )

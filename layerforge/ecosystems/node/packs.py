@@ -1,0 +1,180 @@
+"""Every package's files: fetched, packed or built, and put where they stand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from layerforge.containers.image import Image
+from layerforge.ecosystems import Tools
+from layerforge.ecosystems.node import rebuild
+from layerforge.ecosystems.node.bins import link_bins
+from layerforge.ecosystems.node.commits import pack_commit
+from layerforge.ecosystems.node.install_scripts import judge_scripts
+from layerforge.ecosystems.node.installation import (
+    Installation,
+    identify,
+    read_installation,
+)
+from layerforge.ecosystems.node.integrity import is_weak
+from layerforge.ecosystems.node.lockfiles import lock_path
+from layerforge.ecosystems.node.npmrc import (
+    NpmSettings,
+    open_npm_client,
+    read_npmrc,
+    tarball_address,
+)
+from layerforge.ecosystems.node.packagelock import Package, Source
+from layerforge.ecosystems.node.packlist import pack_folder
+from layerforge.ecosystems.node.placing import place
+from layerforge.ecosystems.node.rebuild import Rebuilder
+from layerforge.ecosystems.node.tarballs import admit_tarball
+from layerforge.ecosystems.node.toolchain import have_build_image
+from layerforge.events import Noted
+from layerforge.fetch import Download, fetch
+from layerforge.lock import Lock, Pin
+from layerforge.pack import Pack, load_pack
+from layerforge.spec import LayerSpec
+from layerforge.target import Target
+
+_CONNECTIONS: Final = 8
+# A reader may hold a whole file of a package: so few that memory stays bounded.
+_READERS: Final = threading.BoundedSemaphore(2)
+
+
+def obtain_packs(
+    lock: Lock, spec: LayerSpec, target: Target, base: str, tools: Tools
+) -> tuple[Pack, ...]:
+    """Have every package in the store, and give their packs in the lock's order.
+
+    ``base`` is the folder below /opt that holds node_modules, with a slash.
+    """
+    installation = read_installation(lock_path(spec), spec, target)
+    settings = read_npmrc(installation.folder)
+    places = {identify(one): where for where, one in installation.packages.items()}
+    _warn_of_weak(lock.pins, tools)
+    pins = {places[pin.id]: pin for pin in lock.pins}
+    workshop = _Workshop(
+        installation=installation,
+        settings=settings,
+        spec=spec,
+        target=target,
+        tools=tools,
+    )
+    packs = workshop.packs(pins)
+    placed = {
+        where: place(
+            packs[where], name=pin.id, version=pin.version, folder=f"{base}{where}"
+        )
+        for where, pin in pins.items()
+    }
+    linked = link_bins(placed, installation.packages, base, tools.store)
+    return tuple(linked[where] for where in pins)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Workshop:
+    """What gets the packages of one layer, wherever they are from."""
+
+    installation: Installation
+    settings: NpmSettings
+    spec: LayerSpec
+    target: Target
+    tools: Tools
+
+    def packs(self, pins: Mapping[str, Pin]) -> dict[str, Pack]:
+        """Give every package's pack by place, as its install scripts would leave it."""
+        folder = self.installation.folder
+        packs = {}
+        for where in pins:
+            package = self.installation.packages[where]
+            if package.source is Source.FOLDER:
+                inside = folder / package.resolved
+                packs[where] = pack_folder(inside, self.tools.store, project=folder)
+            elif package.source is Source.GIT:
+                packs[where] = self._commit(package)
+        tarballs = {where: pins[where] for where in pins if where not in packs}
+        by_digest = self._fetched(list(tarballs.values()))
+        packs |= {where: by_digest[pin.digest] for where, pin in tarballs.items()}
+        return packs | self._built(packs)
+
+    def _fetched(self, pins: Sequence[Pin]) -> dict[str, Pack]:
+        store = self.tools.store
+        packs: dict[str, Pack] = {}
+        for pin in pins:
+            pack = load_pack(store, pin.digest)
+            if pack:
+                packs[pin.digest] = pack
+        missing = {pin.digest: pin for pin in pins if pin.digest not in packs}
+        if not missing:
+            return packs
+
+        def read(download: Download, path: Path) -> None:
+            pin = missing[download.digest]
+            with _READERS:
+                packs[pin.digest] = admit_tarball(
+                    path,
+                    name=pin.name,
+                    version=pin.version,
+                    digest=pin.digest,
+                    store=store,
+                )
+
+        downloads = [
+            Download(
+                name=pin.filename,
+                url=tarball_address(pin.url, self.settings),
+                digest=pin.digest,
+            )
+            for pin in missing.values()
+        ]
+        with open_npm_client(self.settings) as client:
+            fetch(
+                downloads,
+                store,
+                client,
+                listen=self.tools.listen,
+                jobs=_CONNECTIONS,
+                after=read,
+            )
+        return packs
+
+    def _commit(self, package: Package) -> Pack:
+        return pack_commit(package, self._image, self.settings, self.tools)
+
+    def _image(self) -> Image:
+        return have_build_image(self.target, self.spec.system_packages, self.tools)
+
+    def _built(self, packs: Mapping[str, Pack]) -> dict[str, Pack]:
+        """Run the install scripts that matter; say of the others why they don't."""
+        packages = self.installation.packages
+        entries = {where: pack.entries for where, pack in packs.items()}
+        verdicts = judge_scripts(
+            list(packages.values()), entries, self.spec.install_scripts, self.target
+        )
+        for verdict in verdicts:
+            if not verdict.run:
+                self.tools.listen(Noted(message=str(verdict)))
+        rebuilder = Rebuilder(
+            target=self.target,
+            packages=self.spec.system_packages,
+            npm=self.settings,
+            tools=self.tools,
+        )
+        running = [verdict.package.path for verdict in verdicts if verdict.run]
+        return rebuilder.packs(
+            running, rebuild.Installation(packages=packages, packs=packs)
+        )
+
+
+def _warn_of_weak(pins: Iterable[Pin], tools: Tools) -> None:
+    weak = [pin.name for pin in pins if is_weak(pin.digest)]
+    if weak:
+        message = (
+            f"the lock knows {', '.join(weak)} by SHA-1 alone, for which files can be "
+            "forged: npm install puts stronger ones in"
+        )
+        tools.listen(Noted(message=message, warning=True))

@@ -56,28 +56,33 @@ def find_imports(entries: Iterable[FileEntry], target: Target) -> tuple[Import, 
     alias doesn't tell. Left out is what has nothing to load: types, style sheets,
     programs, and what is for another engine than Node.js.
     """
-    packages = list(_packages(entries, target))
-    depended = {name for _, _, files in packages for name in _dependencies(files)}
-    return tuple(
-        Import(
-            module=name,
-            distribution=_text(manifest, "name") or name,
-            dependency=name in depended,
-        )
-        for name, manifest, files in packages
-        if _loads(manifest, files)
-    )
+    return tuple(one for one, _, _ in _loadable(entries, target))
 
 
 def find_import_only(entries: Iterable[FileEntry], target: Target) -> tuple[str, ...]:
-    """Name the packages that the runtime's require() refuses, being ES modules."""
+    """Name the packages that the runtime's require() refuses, being ES modules.
+
+    Only those that nothing else in the layer depends on: those are for functions.
+    """
     if not refuses_esm(target):
         return ()
     return tuple(
-        name
-        for name, manifest, files in _packages(entries, target)
-        if _loads(manifest, files) and _is_esm(manifest, files)
+        one.module
+        for one, manifest, files in _loadable(entries, target)
+        if not one.dependency and _is_esm(manifest, files)
     )
+
+
+def _loadable(
+    entries: Iterable[FileEntry], target: Target
+) -> Iterator[tuple[Import, Mapping[str, Any], _Files]]:
+    packages = list(_packages(entries, target))
+    depended = {name for _, _, files in packages for name in _dependencies(files)}
+    for name, manifest, files in packages:
+        if _loads(manifest, files, dependency=name in depended):
+            called = _text(manifest, "name") or name
+            one = Import(module=name, distribution=called, dependency=name in depended)
+            yield one, manifest, files
 
 
 def _packages(
@@ -132,21 +137,30 @@ def _text(manifest: Mapping[str, Any], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _loads(manifest: Mapping[str, Any], files: _Files) -> bool:
-    """Say whether there is, or should be, something to load by the package's name."""
+def _loads(manifest: Mapping[str, Any], files: _Files, *, dependency: bool) -> bool:
+    """Say whether there is, or should be, something to load by the package's name.
+
+    A file that is promised and isn't there is missed in what functions load, but not
+    in programs, nor in what others depend on: those may need other files of it.
+    """
     if "" in files:  # a link: where it leads to is seen when it is loaded
         return True
     if _is_foreign(manifest):
         return False
-    if manifest.get("exports") is not None:
+    if manifest.get("exports") is None:
+        present = _main(manifest, files)
+        if present:
+            return _is_loaded(present)
+        promised = [_text(manifest, "main")]
+        has_code = any(splitext(path)[1] in _CODE for path in files)
+    else:
         own = _own(manifest["exports"])
-        targets = [*_targets(own, _REQUIRE), *_targets(own, _IMPORT)]
-        return any(_is_loaded(target) for target in targets)
-    if present := _main(manifest, files):
-        return _is_loaded(present)
-    main = _text(manifest, "main")
-    has_code = any(splitext(path)[1] in _CODE for path in files)
-    return bool(main) and _is_loaded(main) and has_code
+        promised = [*_targets(own, _REQUIRE), *_targets(own, _IMPORT)]
+        has_code = True
+    loaded = [path for path in promised if path and _is_loaded(path)]
+    if any(normpath(path) in files for path in loaded):
+        return True
+    return bool(loaded) and has_code and not dependency and "bin" not in manifest
 
 
 def _is_foreign(manifest: Mapping[str, Any]) -> bool:

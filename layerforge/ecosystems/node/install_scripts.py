@@ -71,8 +71,6 @@ def judge_scripts(
 @cache
 def known_scripts() -> Mapping[str, Known]:
     """Read data/install-scripts.toml: packages by name."""
-    if not _FILE.is_file():
-        return {}
     document = tomllib.loads(_FILE.read_text(encoding="utf-8"))
     return {
         name: Known(run=row.get("run", False), why=row["why"])

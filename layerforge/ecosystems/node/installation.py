@@ -103,17 +103,21 @@ def _roots(lock: PackageLock, packages: Mapping[str, Package]) -> tuple[str, ...
 
 def _pin(package: Package, installation: Installation) -> Pin:
     identifier = identify(package)
-    bare = package.name.rpartition("/")[2]
     commit = package.source is Source.GIT
     return Pin(
         name=package.name,
         version=package.version,
-        filename="" if commit else f"{bare}-{package.version}.tgz",
+        filename="" if commit else _filename(package),
         url=_address(package, installation.folder),
         digest=_digest(package, installation.folder),
         location="" if identifier == package.name else identifier,
         dependencies=tuple(sorted(_dependencies(package, installation.packages))),
     )
+
+
+def _filename(package: Package) -> str:
+    """Name a tarball as ``npm pack`` does: scope and all."""
+    return f"{package.name.lstrip('@').replace('/', '-')}-{package.version}.tgz"
 
 
 def _dependencies(package: Package, packages: Mapping[str, Package]) -> Iterator[str]:
@@ -161,7 +165,7 @@ def _without_sdk(installation: Installation, target: Target) -> Installation:
         for place, package in packages.items()
         if any(fnmatchcase(package.name, form) for form in target.runtime.sdk)
     }
-    kept = _reach(installation.roots, packages, without=brought)
+    kept = reach(installation.roots, packages, without=brought)
     left = {
         place: package
         for place, package in packages.items()
@@ -183,9 +187,10 @@ def holder_of(place: str, packages: Mapping[str, Package]) -> str:
     return place
 
 
-def _reach(
-    start: Iterable[str], packages: Mapping[str, Package], without: Iterable[str]
+def reach(
+    start: Iterable[str], packages: Mapping[str, Package], without: Iterable[str] = ()
 ) -> set[str]:
+    """Give the places that ``start`` leads to, itself too, by dependencies alone."""
     barred = set(without)
     reached: set[str] = set()
     waiting = list(start)

@@ -91,7 +91,7 @@ def _resolved(  # noqa: PLR0913 - all that a lock follows from
     files = project_files(manifest_text(spec).encode(), path.parent)
     foreign = foreign_lock(spec)
     if foreign:
-        return signed(convert_lock(foreign, files, npm, settings, tools), foreign)
+        return signed(convert_lock(foreign, files, npm), foreign)
     return make_package_lock(
         npm,
         files,

@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, Final, Protocol
 
 from layerforge.containers.image import Image
@@ -45,16 +45,14 @@ _OPTIONS: Final = (
 )
 # What npm is set to for its user's own installs, or sets itself for its scripts.
 _NOT_FOR_LOCKS: Final = re.compile(
-    r"also|cpu|dev|dry-run|force|global|globalconfig|"
-    r"include|include-workspace-root|json|libc|local-prefix|"
-    r"location|lockfile-version|loglevel|node-gyp|npm-version|"
-    r"omit|only|optional|os|package-lock|package-lock-only|"
-    r"prefix|production|save|save-bundle|save-dev|save-"
-    r"optional|save-peer|save-prod|umask|user-agent|"
-    r"userconfig|workspace|workspaces"
+    r"also|cpu|dev|dry-run|force|global|globalconfig|include|include-workspace-root"
+    r"|json|libc|local-prefix|location|lockfile-version|loglevel|node-gyp|npm-version"
+    r"|omit|only|optional|os|package-lock|package-lock-only|prefix|production"
+    r"|save(-\w+)?|umask|user-agent|userconfig|workspaces?"
 )
 _SPOKEN: Final = re.compile(r"(npm_.*|NODE_ENV|INIT_CWD)", re.IGNORECASE)
 _REMEDIES: Final = {
+    "128": "See that git may read it here: git ls-remote ADDRESS",
     "E401": "Have a token for the registry in .npmrc: //HOST/:_authToken=${NPM_TOKEN}",
     "E403": "Have a token for the registry in .npmrc that may read this package.",
     "E404": "Is the name right? A package of one's own needs its registry in .npmrc "
@@ -128,7 +126,7 @@ class LocalNpm:
             )
             if answer.returncode:
                 said = f"{answer.stdout}\n{answer.stderr}"
-                raise _explain(said.replace(str(project), "."))
+                raise _explain(_seen_from(project, said))
             return (project / LOCK_NAME).read_text(encoding="utf-8")
 
     def _environment(self, scratch: Path) -> dict[str, str]:
@@ -180,7 +178,7 @@ class ContainerNpm:
                 return written.read_text(encoding="utf-8")
         except TaskError as error:
             said = "\n".join(error.lines)
-            raise _explain(said.replace(str(project), ".")) from error
+            raise _explain(_seen_from(project, said)) from error
 
 
 def find_npm(
@@ -310,6 +308,17 @@ def _project_folder(files: Mapping[str, bytes]) -> str:
     """Name a folder so deep that ``..`` in the paths of files stays in the scratch."""
     above = max((PurePosixPath(path).parts.count("..") for path in files), default=0)
     return "/".join(["project"] * (above + 1))
+
+
+def _seen_from(project: PurePath, said: str) -> str:
+    """Give what npm said with paths as they are from the project's folder."""
+    place = "."
+    for folder in (project, *project.parents):
+        if folder.name not in {"project", "files"}:
+            break
+        said = said.replace(f"{folder}/", f"{place}/")
+        place = f"{place}/..".removeprefix("./")
+    return said
 
 
 def _write_all(files: Mapping[str, bytes], folder: Path) -> None:

@@ -10,7 +10,6 @@ from typing import Final
 
 from layerforge.containers.image import Image
 from layerforge.ecosystems import Tools
-from layerforge.ecosystems.node import rebuild
 from layerforge.ecosystems.node.bins import link_bins
 from layerforge.ecosystems.node.commits import pack_commit
 from layerforge.ecosystems.node.install_scripts import judge_scripts
@@ -165,9 +164,7 @@ class _Workshop:
             tools=self.tools,
         )
         running = [verdict.package.path for verdict in verdicts if verdict.run]
-        return rebuilder.packs(
-            running, rebuild.Installation(packages=packages, packs=packs)
-        )
+        return rebuilder.packs(running, packages, packs)
 
 
 def _warn_of_weak(pins: Iterable[Pin], tools: Tools) -> None:

@@ -58,6 +58,7 @@ _REMEDIES: Final[dict[str, str]] = {
     ),
     r"Cannot find module '[^']*\.node'|[Nn]o native build was found": _COMPILE,
     r"[Cc]ould not locate the bindings? file": _COMPILE,
+    r"EACCES": "In a layer, files need mode 644, folders and executables 755.",
 }
 
 

@@ -21,14 +21,15 @@ from layerforge.containers.secrets import index_secrets
 from layerforge.containers.settings import SystemPackages
 from layerforge.containers.task import SECRETS_FOLDER, EngineError, Task, TaskError
 from layerforge.ecosystems import Tools
+from layerforge.ecosystems.node.installation import reach
 from layerforge.ecosystems.node.npmrc import NpmSettings, dump_npmrc
-from layerforge.ecosystems.node.packagelock import Package, find_package
+from layerforge.ecosystems.node.packagelock import Package
+from layerforge.ecosystems.node.tarballs import admit_tarball
 from layerforge.ecosystems.node.toolchain import NODE, have_build_image
 from layerforge.errors import BuildError
 from layerforge.indexes import IndexSettings, environments_bundle
-from layerforge.pack import Pack, load_pack, save_pack
+from layerforge.pack import Pack, load_pack
 from layerforge.store import Store
-from layerforge.tarball import index_tarball
 from layerforge.target import Target
 from layerforge.tree import Tree
 from layerforge.verify import verify
@@ -52,32 +53,6 @@ _ENVIRONMENT: Final = {"SOURCE_DATE_EPOCH": "946684800"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Installation:
-    """The packages of a layer, and their files, by place: ``node_modules/a``.
-
-    Entries of ``packs`` lie below the package. What is bundled has no pack: its files
-    are among those of the package that it came with.
-    """
-
-    packages: Mapping[str, Package]
-    packs: Mapping[str, Pack]
-
-    def reached(self, place: str) -> tuple[str, ...]:
-        """Give the places that a package's dependencies lead to, its own among them."""
-        found: set[str] = set()
-        waiting = [place]
-        while waiting:
-            start = waiting.pop()
-            if start in found:
-                continue
-            found.add(start)
-            for wish in self.packages[start].dependencies:
-                other = find_package(wish.name, start, self.packages)
-                waiting += [other] if other else []
-        return tuple(sorted(found))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilder:
     """What runs install scripts for a target, and by which settings."""
 
@@ -87,9 +62,15 @@ class Rebuilder:
     tools: Tools
 
     def packs(
-        self, places: Sequence[str], installation: Installation
+        self,
+        places: Sequence[str],
+        packages: Mapping[str, Package],
+        packs: Mapping[str, Pack],
     ) -> dict[str, Pack]:
         """Run the scripts of the packages at ``places``; give the new packs by place.
+
+        All are by their place in the layer, and entries lie below their package. What
+        is bundled has no pack: its files are those of the package that it came with.
 
         A package is built after those that it depends on. Raises `EngineError` where
         no container can be had, `TaskError` where a script fails, and `BuildError`
@@ -97,15 +78,14 @@ class Rebuilder:
         """
         if not places:
             return {}
-        image = self._image([installation.packages[place] for place in places])
-        packs = dict(installation.packs)
+        image = self._image([packages[place] for place in places])
+        built = dict(packs)
         # What a package depends on reaches fewer than it does itself.
-        reached = {place: installation.reached(place) for place in places}
+        reached = {place: sorted(reach([place], packages)) for place in places}
         for place in sorted(places, key=lambda place: (len(reached[place]), place)):
-            visible = {each: packs[each] for each in reached[place] if each in packs}
-            package = installation.packages[place]
-            packs[place] = self._rebuilt(place, package, visible, image)
-        return {place: packs[place] for place in places}
+            visible = {each: built[each] for each in reached[place] if each in built}
+            built[place] = self._rebuilt(place, packages[place], visible, image)
+        return {place: built[place] for place in places}
 
     def _image(self, packages: Sequence[Package]) -> Image:
         try:
@@ -181,16 +161,13 @@ class Rebuilder:
 
 
 def _read(digest: str, package: Package, store: Store) -> Pack:
-    entries = index_tarball(store.artifact(digest), str(package), digest, store)
-    pack = Pack(
+    return admit_tarball(
+        store.artifact(digest),
         name=package.name,
         version=package.version,
         digest=digest,
-        entries=entries,
-        unpacked=True,
+        store=store,
     )
-    save_pack(store, pack)
-    return pack
 
 
 def _key(place: str, visible: Mapping[str, Pack], image: Image) -> str:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from layerforge.lock import Lock, Weight
 from layerforge.pack import Pack
-from layerforge.strip import Stripping, strip
+from layerforge.strip import Stripped, Stripping, strip
+from layerforge.tree import FileEntry
 from layerforge.trim import as_trimmed
 
 
-def weigh(pack: Pack, stripping: Stripping, *, trim: bool) -> Weight:
-    """Say what one package weighs, in bytes, on its own: collisions aside."""
-    kept = strip(pack.entries, stripping).entries
-    final = as_trimmed(kept) if trim else kept
+def weigh(pack: Pack, left: Sequence[FileEntry], *, trim: bool) -> Weight:
+    """Say what one package weighs, in bytes, on its own: collisions aside.
+
+    ``left`` are the entries that stripping leaves of it.
+    """
+    final = as_trimmed(left) if trim else left
     return Weight(
         unzipped=pack.size,
         kept=sum(entry.size for entry in final),
@@ -25,9 +28,25 @@ def weigh(pack: Pack, stripping: Stripping, *, trim: bool) -> Weight:
 def weighed(
     lock: Lock, packs: Mapping[str, Pack], stripping: Stripping, *, trim: bool
 ) -> Lock:
-    """Give the lock with what each of its pins weighs."""
+    """Give the lock with what each of its pins weighs; ``packs`` are by its id."""
+    left = {name: strip(pack.entries, stripping) for name, pack in packs.items()}
+    return weighed_as(lock, packs, left, stripping, trim=trim)
+
+
+def weighed_as(
+    lock: Lock,
+    packs: Mapping[str, Pack],
+    stripped: Mapping[str, Stripped],
+    stripping: Stripping,
+    *,
+    trim: bool,
+) -> Lock:
+    """Do the same for packs that are ``stripped`` already."""
     pins = tuple(
-        replace(pin, weight=weigh(packs[pin.id], stripping, trim=trim))
+        replace(
+            pin,
+            weight=weigh(packs[pin.id], stripped[pin.id].entries, trim=trim),
+        )
         for pin in lock.pins
     )
     return replace(lock, pins=pins, stripping=stripping.digest)

@@ -6,8 +6,9 @@ Each step takes values and gives values; what a step needs of the world is in `T
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from layerforge import __version__
 from layerforge.archive import write_archive
@@ -17,7 +18,7 @@ from layerforge.events import Noted
 from layerforge.files import replace_file
 from layerforge.hashes import labelled
 from layerforge.include import read_includes
-from layerforge.ledger import weighed
+from layerforge.ledger import weighed, weighed_as
 from layerforge.limits import MAX_UNZIPPED
 from layerforge.lock import Lock, Pin
 from layerforge.manifest import (
@@ -127,15 +128,17 @@ def _make(job: Job, tools: Tools) -> _Made:
     lock = present or _first_lock(job, tools)
     refuse_hopeless(job, lock)
     packs = ecosystem.obtain(lock, job.spec, job.target, tools)
-    lock = _weighed_anew(job, lock, packs)
+    stripping = job.stripping
+    stripped = {pack.name: strip(pack.entries, stripping) for pack in packs}
+    lock = _weighed_anew(job, lock, packs, stripped)
     if present is None:
         _write_lock(job, lock)
-    elif lock != present:
+    elif lock != present and not ecosystem.keep_weights(lock, job.spec, job.target):
         _note_weights(job, tools)
-    entries = ecosystem.lay_out(packs, job.target, tools)
-    stripped = strip(entries, job.stripping)
+    left = [replace(pack, entries=stripped[pack.name].entries) for pack in packs]
+    entries = ecosystem.lay_out(left, job.target, tools)
     included = read_includes(job.spec.include, tools.store)
-    shaken = _shaken((*stripped.entries, *included), job, tools)
+    shaken = _shaken((*entries, *included), job, tools)
     united = unite(
         shaken.entries,
         same=ecosystem.same,
@@ -145,7 +148,10 @@ def _make(job: Job, tools: Tools) -> _Made:
     trimmed = _trimmed(united, job, tools)
     return _Made(
         lock=lock,
-        removals=(*stripped.removals, *shaken.removals),
+        removals=(
+            *chain(*(each.removals for each in stripped.values())),
+            *shaken.removals,
+        ),
         united=united,
         trimmed=trimmed,
         tree=_with_bytecode(trimmed, job, lock, tools),
@@ -188,9 +194,11 @@ def _write_lock(job: Job, lock: Lock) -> None:
     ecosystem.write_lock(job.lock_file, lock, job.spec, job.target)
 
 
-def _weighed_anew(job: Job, lock: Lock, packs: Sequence[Pack]) -> Lock:
+def _weighed_anew(
+    job: Job, lock: Lock, packs: Sequence[Pack], stripped: Mapping[str, Stripped]
+) -> Lock:
     by_name = {pack.name: pack for pack in packs}
-    return weighed(lock, by_name, job.stripping, trim=job.trims)
+    return weighed_as(lock, by_name, stripped, job.stripping, trim=job.trims)
 
 
 def _note_weights(job: Job, tools: Tools) -> None:

@@ -147,5 +147,15 @@ class _Node:
     ) -> None:
         write_ledger(lock, ledger_path(spec, target))
 
+    def keep_weights(self, lock: Lock, spec: LayerSpec, target: Target) -> bool:
+        write_ledger(lock, ledger_path(spec, target))
+        return True
+
+    def export(self, lock: Lock) -> str:
+        raise ConfigError(
+            f"a requirements file is for Python, and {lock.layer} is for Node.js",
+            remedy="Use its lock as it is: npm ci installs from package-lock.json.",
+        )
+
 
 ECOSYSTEM: Final = _Node()

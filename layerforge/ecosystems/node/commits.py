@@ -9,19 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from layerforge.containers.image import Image
+from layerforge.containers.settings import SystemPackages
 from layerforge.containers.task import EngineError, Task
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.npm import npm_secrets
 from layerforge.ecosystems.node.npmrc import NpmSettings
 from layerforge.ecosystems.node.packagelock import Package
 from layerforge.ecosystems.node.tarballs import admit_tarball
-from layerforge.ecosystems.node.toolchain import NODE
+from layerforge.ecosystems.node.toolchain import NODE, have_build_image
 from layerforge.pack import Pack, load_pack
+from layerforge.target import Target
 
 _PACK: Final = f"""
 export PATH="{PurePosixPath(NODE).parent}:$PATH"
@@ -30,7 +31,11 @@ cd "$HOME" && npm pack "$1" --pack-destination /work/out
 
 
 def pack_commit(
-    package: Package, image: Callable[[], Image], settings: NpmSettings, tools: Tools
+    package: Package,
+    target: Target,
+    packages: SystemPackages,
+    settings: NpmSettings,
+    tools: Tools,
 ) -> Pack:
     """Have a commit's tarball in the store, and give its pack.
 
@@ -45,7 +50,7 @@ def pack_commit(
         if pack:
             return pack
     with tempfile.TemporaryDirectory(prefix="layerforge-") as name:
-        task = _task(package, _had(image, package), settings)
+        task = _task(package, _image(package, target, packages, tools), settings)
         (tarball,) = tools.containers.run(task, Path(name)).files
         digest = hashlib.sha256(tarball.read_bytes()).hexdigest()
         pack = admit_tarball(
@@ -73,9 +78,11 @@ def _task(package: Package, image: Image, settings: NpmSettings) -> Task:
     )
 
 
-def _had(image: Callable[[], Image], package: Package) -> Image:
+def _image(
+    package: Package, target: Target, packages: SystemPackages, tools: Tools
+) -> Image:
     try:
-        return image()
+        return have_build_image(target, packages, tools)
     except EngineError as error:
         raise EngineError(
             f"{package} is a commit ({package.resolved}), which npm packs in a "

@@ -18,7 +18,6 @@ from layerforge.ecosystems.node.packagelock import (
     Source,
     find_package,
 )
-from layerforge.ecosystems.node.packlist import packed_files
 from layerforge.ecosystems.node.selection import layer_paths, select
 from layerforge.lock import Lock, Pin, sorted_pins
 from layerforge.spec import LayerSpec, unreadable
@@ -123,7 +122,8 @@ def _filename(package: Package) -> str:
 def _dependencies(package: Package, packages: Mapping[str, Package]) -> Iterator[str]:
     for wish in package.dependencies:
         place = find_package(wish.name, package.path, packages)
-        if place:
+        # What is bundled has no pin.
+        if place and packages[place].source is not Source.BUNDLED:
             yield identify(packages[place])
 
 
@@ -145,6 +145,10 @@ def _digest(package: Package, folder: Path) -> str:
 
 def _digest_of_folder(folder: Path, project: Path) -> str:
     """Digest what would be packed, so that a changed file makes another lock."""
+    from layerforge.ecosystems.node.packlist import (  # noqa: PLC0415 - seldom needed
+        packed_files,
+    )
+
     digest = hashlib.sha256()
     try:
         for name in packed_files(folder, project=project):

@@ -57,7 +57,8 @@ def project_files(manifest: bytes, folder: Path) -> dict[str, bytes]:
     """Give all that npm reads of a project to lock it, by path from its ``folder``.
 
     These are ``manifest``, its package.json, those of its workspaces and of the folders
-    that are linked (``file:``), wherever they are, and tarballs (``file:``).
+    that are linked (``file:``), wherever they are, and tarballs (``file:``). Raises
+    `ConfigError` for an absolute path, which a lock for others can't have.
     """
     files = {FILENAME: manifest}
     waiting = [(folder, manifest)]
@@ -112,6 +113,13 @@ def _local(document: Mapping[str, Any], folder: Path) -> Iterator[Path]:
         if not isinstance(dependencies, dict):
             continue
         for wanted in dependencies.values():
-            if isinstance(wanted, str) and _LOCAL.match(wanted):
-                place = wanted.removeprefix("file:")
-                yield folder / Path(re.sub("^//(?=[^/])", "", place)).expanduser()
+            if not (isinstance(wanted, str) and _LOCAL.match(wanted)):
+                continue
+            place = re.sub("^//(?=[^/])", "", wanted.removeprefix("file:"))
+            if place.startswith(("/", "~")):
+                raise ConfigError(
+                    f"{folder / FILENAME} asks for {wanted}, which is on this machine "
+                    "alone",
+                    remedy="Name it by its path from the package.json: file:../...",
+                )
+            yield folder / place

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from layerforge.containers.image import Image
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.bins import link_bins
-from layerforge.ecosystems.node.commits import pack_commit
 from layerforge.ecosystems.node.install_scripts import judge_scripts
 from layerforge.ecosystems.node.installation import (
     Installation,
@@ -27,11 +25,8 @@ from layerforge.ecosystems.node.npmrc import (
     tarball_address,
 )
 from layerforge.ecosystems.node.packagelock import Package, Source
-from layerforge.ecosystems.node.packlist import pack_folder
 from layerforge.ecosystems.node.placing import place
-from layerforge.ecosystems.node.rebuild import Rebuilder
 from layerforge.ecosystems.node.tarballs import admit_tarball
-from layerforge.ecosystems.node.toolchain import have_build_image
 from layerforge.events import Noted
 from layerforge.fetch import Download, fetch
 from layerforge.lock import Lock, Pin
@@ -86,13 +81,11 @@ class _Workshop:
 
     def packs(self, pins: Mapping[str, Pin]) -> dict[str, Pack]:
         """Give every package's pack by place, as its install scripts would leave it."""
-        folder = self.installation.folder
         packs = {}
         for where in pins:
             package = self.installation.packages[where]
             if package.source is Source.FOLDER:
-                inside = folder / package.resolved
-                packs[where] = pack_folder(inside, self.tools.store, project=folder)
+                packs[where] = self._folder(package)
             elif package.source is Source.GIT:
                 packs[where] = self._commit(package)
         tarballs = {where: pins[where] for where in pins if where not in packs}
@@ -141,11 +134,22 @@ class _Workshop:
             )
         return packs
 
-    def _commit(self, package: Package) -> Pack:
-        return pack_commit(package, self._image, self.settings, self.tools)
+    def _folder(self, package: Package) -> Pack:
+        from layerforge.ecosystems.node.packlist import (  # noqa: PLC0415 - seldom needed
+            pack_folder,
+        )
 
-    def _image(self) -> Image:
-        return have_build_image(self.target, self.spec.system_packages, self.tools)
+        project = self.installation.folder
+        inside = project / package.resolved
+        return pack_folder(inside, self.tools.store, project=project)
+
+    def _commit(self, package: Package) -> Pack:
+        from layerforge.ecosystems.node.commits import (  # noqa: PLC0415 - seldom needed
+            pack_commit,
+        )
+
+        packages = self.spec.system_packages
+        return pack_commit(package, self.target, packages, self.settings, self.tools)
 
     def _built(self, packs: Mapping[str, Pack]) -> dict[str, Pack]:
         """Run the install scripts that matter; say of the others why they don't."""
@@ -157,13 +161,19 @@ class _Workshop:
         for verdict in verdicts:
             if not verdict.run:
                 self.tools.listen(Noted(message=str(verdict)))
+        running = [verdict.package.path for verdict in verdicts if verdict.run]
+        if not running:
+            return {}
+        from layerforge.ecosystems.node.rebuild import (  # noqa: PLC0415 - seldom needed
+            Rebuilder,
+        )
+
         rebuilder = Rebuilder(
             target=self.target,
             packages=self.spec.system_packages,
             npm=self.settings,
             tools=self.tools,
         )
-        running = [verdict.package.path for verdict in verdicts if verdict.run]
         return rebuilder.packs(running, packages, packs)
 
 

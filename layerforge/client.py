@@ -7,32 +7,38 @@ build that finds everything in the store does not pay for it.
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from layerforge import __version__
 from layerforge.address import local_path, shown, split_userinfo
 from layerforge.errors import FetchError
 from layerforge.headers import Extent, asked, extent, retry_after
+from layerforge.retries import LONGEST_WAIT, TransientError, persist
 
 if TYPE_CHECKING:
     import requests
 
 T = TypeVar("T")
 _Kinds = type[BaseException] | tuple[type[BaseException], ...]
+_Request: TypeAlias = "requests.PreparedRequest"
 
 CHUNK: Final = 1 << 16
 LARGEST_DOCUMENT: Final = 64 << 20
-LONGEST_WAIT: Final = 60.0
+_SIGN_IN: Final = (
+    "Give a user and password for {host} that may read this: in ~/.netrc (machine "
+    "{name} login USER password SECRET), or in the index's address "
+    "(https://USER:SECRET@{host}/...)."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,29 +79,26 @@ class Sink(Protocol):
         """Forget all bytes."""
 
 
-class TransientError(Exception):
-    """An attempt failed in a way that another may not; ``wait`` is in seconds."""
-
-    def __init__(self, error: FetchError, wait: float | None = None) -> None:
-        super().__init__(error.message)
-        self.error = error
-        self.wait = wait
-
-
 class Client:
     """Asks servers, patiently; safe to share between threads.
 
     ``credentials`` are (user, password) by host (``example.org:8080`` where there is
     a port) and go to that host only; ~/.netrc, proxies and CA bundles of the
-    environment are honoured. ``timeout`` is in seconds without a byte. A request is
-    repeated up to ``retries`` times in a row, after waiting with ``sleep``.
+    environment are honoured. ``authorize`` gives the Authorization header for an
+    address, or '', and ``proxies`` its proxies by scheme; a redirect to another host
+    goes without the header. ``sign_in`` is the advice where ``{host}`` refuses.
+    ``timeout`` is in seconds without a byte. A request is repeated up to ``retries``
+    times in a row, after waiting with ``sleep``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one of the world's differences
         self,
         *,
         credentials: Mapping[str, tuple[str, str]] | None = None,
+        authorize: Callable[[str], str] = lambda _url: "",
+        proxies: Callable[[str], dict[str, str]] = lambda _url: {},
         ca_bundle: Path | None = None,
+        sign_in: str = _SIGN_IN,
         timeout: float = 20.0,
         retries: int = 4,
         sleep: Callable[[float], None] = time.sleep,
@@ -103,7 +106,10 @@ class Client:
         self._credentials = {
             host.lower(): pair for host, pair in (credentials or {}).items()
         }
+        self._authorize = authorize
+        self._proxies = proxies
         self._ca_bundle = ca_bundle
+        self._sign_in = sign_in
         self._timeout = timeout
         self._retries = retries
         self._sleep = sleep
@@ -148,22 +154,9 @@ class Client:
     def _persist(
         self, attempt: Callable[[], T], *, reached: Callable[[], int] = lambda: 0
     ) -> T:
-        """Try until it works; failures only add up while nothing new is reached."""
-        furthest, failures = reached(), 0
-        while True:
-            try:
-                return attempt()
-            except TransientError as failure:
-                if reached() > furthest:
-                    furthest, failures = reached(), 0
-                if failures >= self._retries:
-                    tries = f" (after {failures + 1} tries)" if failures else ""
-                    raise FetchError(
-                        f"{failure.error.message}{tries}", remedy=failure.error.remedy
-                    ) from failure
-                wait = failure.wait
-                self._sleep(_backoff(failures) if wait is None else wait)
-                failures += 1
+        return persist(
+            attempt, retries=self._retries, sleep=self._sleep, reached=reached
+        )
 
     def _get(self, url: str, accept: str) -> Response:
         with self._answer(url, {"Accept": accept}) as answer:
@@ -215,7 +208,7 @@ class Client:
 
         try:
             with self._open(url, headers) as answer:
-                _refuse_failures(answer, url)
+                _refuse_failures(answer, url, self._sign_in)
                 yield answer
         except (requests.RequestException, HTTPError) as error:
             raise _explained(error, url, self._timeout) from error
@@ -230,6 +223,7 @@ class Client:
                 auth=self._auth(url),
                 timeout=self._timeout,
                 stream=True,
+                proxies=self._proxies(url),
                 verify=str(self._ca_bundle) if self._ca_bundle else True,
             )
         except requests.RequestException:
@@ -240,10 +234,13 @@ class Client:
                 remedy="Is the path of the CA bundle right, in REQUESTS_CA_BUNDLE?",
             ) from error
 
-    def _auth(self, url: str) -> requests.auth.HTTPBasicAuth | None:
+    def _auth(self, url: str) -> Callable[[_Request], _Request] | None:
         from requests.auth import HTTPBasicAuth  # noqa: PLC0415 - start-up time
 
         address, userinfo = split_userinfo(url)
+        header = "" if userinfo else self._authorize(address)
+        if header:
+            return partial(_with_authorization, header)
         pair = userinfo or self._credentials.get(urlsplit(address).netloc.lower())
         # As UTF-8 (RFC 7617); requests itself would have Latin-1 or nothing.
         return HTTPBasicAuth(*(part.encode() for part in pair)) if pair else None
@@ -257,6 +254,11 @@ class Client:
             self._local.session = session
             self._sessions.append(session)
         return self._local.session  # type: ignore[no-any-return]  # set just above
+
+
+def _with_authorization(header: str, request: _Request) -> _Request:
+    request.headers["Authorization"] = header
+    return request
 
 
 def _pour(answer: requests.Response, sink: Sink, url: str) -> None:
@@ -277,13 +279,7 @@ def _given(answer: requests.Response) -> Extent | None:
     return extent(answer.status_code, answer.headers)
 
 
-def _backoff(failures: int) -> float:
-    """Seconds to wait: twice as long each time, never two clients in step."""
-    jitter = random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, hides nothing
-    return min(LONGEST_WAIT, 2.0**failures) * jitter
-
-
-def _refuse_failures(answer: requests.Response, url: str) -> None:
+def _refuse_failures(answer: requests.Response, url: str, sign_in: str) -> None:
     status, host = answer.status_code, urlsplit(shown(answer.url)).netloc
     said = f"{shown(url)}: {host} answered {status} {answer.reason or ''}".rstrip()
     if status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
@@ -291,12 +287,8 @@ def _refuse_failures(answer: requests.Response, url: str) -> None:
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
         raise NotFound(said, remedy="Is the address of the index right?")
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        raise FetchError(
-            said,
-            remedy=f"Give a user and password for {host} that may read this: in "
-            f"~/.netrc (machine {urlsplit(answer.url).hostname} login USER password "
-            f"SECRET), or in the index's address (https://USER:SECRET@{host}/...).",
-        )
+        name = urlsplit(answer.url).hostname
+        raise FetchError(said, remedy=sign_in.format(host=host, name=name))
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         raise _no_range(url)
     error = FetchError(said, remedy=f"Ask again later, or who runs {host}.")
@@ -372,6 +364,13 @@ def _broken_off(url: str, size: int, whole: int) -> FetchError:
         f"{shown(url)}: ended after {size} of {whole} bytes",
         remedy="Check the network, and run it again: it goes on from there.",
     )
+
+
+def usual_bundle() -> Path:
+    """Name the file of certificates that are trusted where nobody names another."""
+    from requests.utils import DEFAULT_CA_BUNDLE_PATH  # noqa: PLC0415 - start-up time
+
+    return Path(DEFAULT_CA_BUNDLE_PATH)
 
 
 def existing(path: Path) -> Path:

@@ -59,7 +59,9 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
+class Answer:
+    """What a client gets, where no fault comes between."""
+
     status: int = HTTPStatus.OK
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -139,11 +141,11 @@ class Index:
             faults = self._scripts.get(request.path)
             return faults.pop(0) if faults else None
 
-    def answer(self, request: Request) -> _Answer:
+    def answer(self, request: Request) -> Answer:
         """Answer as a good index does."""
         if self.credentials and not self._knows(request):
             challenge = {"WWW-Authenticate": 'Basic realm="index"'}
-            return _Answer(status=HTTPStatus.UNAUTHORIZED, headers=challenge)
+            return Answer(status=HTTPStatus.UNAUTHORIZED, headers=challenge)
         path = unquote(request.path)
         if path == "/simple/":
             return self._page(request, "", sorted(set(map(_project, self._names()))))
@@ -151,7 +153,7 @@ class Index:
             return self._project_page(request, match[1])
         if match := re.fullmatch("/files/([^/]+)", path):
             return self._file(request, match[1])
-        return _Answer(status=HTTPStatus.NOT_FOUND)
+        return Answer(status=HTTPStatus.NOT_FOUND)
 
     def _knows(self, request: Request) -> bool:
         pair = ":".join(self.credentials or ()).encode()
@@ -161,13 +163,13 @@ class Index:
     def _names(self) -> list[str]:
         return sorted(path.name for path in self.folder.iterdir() if path.is_file())
 
-    def _project_page(self, request: Request, project: str) -> _Answer:
+    def _project_page(self, request: Request, project: str) -> Answer:
         names = [name for name in self._names() if _project(name) == project]
         if not names:
-            return _Answer(status=HTTPStatus.NOT_FOUND)
+            return Answer(status=HTTPStatus.NOT_FOUND)
         return self._page(request, project, names)
 
-    def _page(self, request: Request, project: str, names: list[str]) -> _Answer:
+    def _page(self, request: Request, project: str, names: list[str]) -> Answer:
         files = [_described(self.folder / name) for name in names] if project else []
         if JSON_TYPE in request.headers.get("accept", ""):
             meta: dict[str, object] = {"meta": {"api-version": "1.1"}}
@@ -176,7 +178,7 @@ class Index:
                 if project
                 else {"projects": [{"name": name} for name in names]}
             )
-            return _Answer(
+            return Answer(
                 body=json.dumps(meta | listed).encode(),
                 headers={"Content-Type": JSON_TYPE},
             )
@@ -184,33 +186,33 @@ class Index:
             map(_link, files) if project else (f'<a href="{n}/">{n}</a>' for n in names)
         )
         page = "<!DOCTYPE html>\n" + "\n".join(links)
-        return _Answer(body=page.encode(), headers={"Content-Type": "text/html"})
+        return Answer(body=page.encode(), headers={"Content-Type": "text/html"})
 
-    def _file(self, request: Request, name: str) -> _Answer:
+    def _file(self, request: Request, name: str) -> Answer:
         path = self.folder / name
         if path.is_file():
             return self._part(request, path.read_bytes())
         wheel = path.with_suffix("")
         if path.suffix == ".metadata" and wheel.is_file():
-            return _Answer(body=_metadata(wheel))
-        return _Answer(status=HTTPStatus.NOT_FOUND)
+            return Answer(body=_metadata(wheel))
+        return Answer(status=HTTPStatus.NOT_FOUND)
 
-    def _part(self, request: Request, whole: bytes) -> _Answer:
+    def _part(self, request: Request, whole: bytes) -> Answer:
         stated = request.headers.get("range", "")
         match = re.fullmatch(r"bytes=(\d*)-(\d*)", stated)
         if not (match and self.ranges):
-            return _Answer(body=whole)
+            return Answer(body=whole)
         first, last = match.groups()
         start = int(first) if first else max(0, len(whole) - int(last))
         stop = int(last) + 1 if first and last else len(whole)
         part = whole[start:stop]
         if not part:
             nothing = {"Content-Range": f"bytes */{len(whole)}"}
-            return _Answer(
+            return Answer(
                 status=HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers=nothing
             )
         extent = f"bytes {start}-{start + len(part) - 1}/{len(whole)}"
-        return _Answer(
+        return Answer(
             status=HTTPStatus.PARTIAL_CONTENT,
             body=part,
             headers={"Content-Range": extent},

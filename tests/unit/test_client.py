@@ -284,6 +284,85 @@ class TestCredentials:
         )
 
 
+class TestAuthorization:
+    def test_goes_to_the_addresses_that_it_is_given_for(
+        self, index: Index, other: Index
+    ) -> None:
+        def authorize(url: str) -> str:
+            return "Bearer secret" if url.startswith(index.url) else ""
+
+        with Client(authorize=authorize) as client:
+            client.get(index.file_url(NAME))
+            client.get(other.file_url(NAME))
+
+        assert index.requests[0].headers["authorization"] == "Bearer secret"
+        assert "authorization" not in other.requests[0].headers
+
+    def test_does_not_follow_a_redirect_to_another_host(
+        self, index: Index, other: Index
+    ) -> None:
+        there = {"Location": other.file_url(NAME)}
+        index.script(PATH, Fault(status=302, headers=there))
+
+        with Client(authorize=lambda _url: "Bearer secret") as client:
+            client.get(index.file_url(NAME))
+
+        assert index.requests[0].headers["authorization"] == "Bearer secret"
+        assert "authorization" not in other.requests[0].headers
+
+    def test_goes_before_netrc(
+        self, index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        netrc = tmp_path / "netrc"
+        netrc.write_text("machine 127.0.0.1 login ann password secret\n")
+        netrc.chmod(0o600)
+        monkeypatch.setenv("NETRC", str(netrc))
+
+        with Client(authorize=lambda _url: "Bearer secret") as client:
+            client.get(index.file_url(NAME))
+
+        assert index.requests[0].headers["authorization"] == "Bearer secret"
+
+    def test_gives_way_to_what_stands_in_the_address(self, index: Index) -> None:
+        with Client(authorize=lambda _url: "Bearer secret") as client:
+            client.get(f"http://ann:secret@{index.host}{PATH}")
+
+        assert index.requests[0].headers["authorization"] == basic("ann", "secret")
+
+    def test_that_lacks_is_asked_for_as_told(self, index: Index) -> None:
+        index.script(PATH, Fault(status=401))
+
+        with (
+            Client(sign_in="Sign in at {host}.") as client,
+            pytest.raises(FetchError) as caught,
+        ):
+            client.get(index.file_url(NAME))
+
+        assert caught.value.remedy == f"Sign in at {index.host}."
+
+
+class TestProxies:
+    def test_are_asked_instead(self, index: Index) -> None:
+        url = f"http://index.invalid{PATH}"
+        index.script(url, Fault(status=200, body=b"through the proxy"))
+
+        with Client(proxies=lambda _url: {"http": index.url}) as client:
+            page = client.get(url)
+
+        assert page.body == b"through the proxy"
+
+    def test_may_be_none_whatever_the_environment_says(
+        self, index: Index, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("NO_PROXY")
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+
+        with Client(proxies=lambda _url: {"no_proxy": "*"}) as client:
+            page = client.get(index.file_url(NAME))
+
+        assert page.body == BODY
+
+
 class TestCertificates:
     @pytest.fixture
     def signed(self, index: Index) -> Iterator[Index]:

@@ -25,8 +25,8 @@ PACKAGE: Final = ROOT / "layerforge"
 # A level a line. A room imports from the lines above it and from nowhere else; what a
 # folder holds is one room, unless a part of it is named here.
 LEVELS: Final = """
-errors events limits elf zipformat headers
-target tree address fields files elf_layout template
+errors events limits elf zipformat headers hashes
+target tree address fields files elf_layout template retries
 compressor strip elf_tail zipdirectory lock client loader containers.settings
 store spec indexes elf_reader archive verify tarheaders
 project pack trim include fetch zips tarball manifest credentials
@@ -53,7 +53,12 @@ DOORS: Final[dict[str, set[str]]] = {
     "packaging": {"ecosystems.python", "project", "reports"},
     "requests": {"client"},
     "rich": {"cli"},
-    "subprocess": {"credentials", "ecosystems.python", "indexes"},
+    "subprocess": {
+        "credentials",
+        "ecosystems.node",
+        "ecosystems.python",
+        "indexes",
+    },
     "tomli_w": {"lock"},
     "urllib3": {"client", "containers"},
     "uv": {"ecosystems.python"},
@@ -64,6 +69,9 @@ DOOR_MODULES: Final = {
     "build": {"ecosystems.python.programs.build_wheel"},
     "rich": {"cli.bars"},
     "subprocess": {
+        "ecosystems.node.nodejs",
+        "ecosystems.node.npm",
+        "ecosystems.node.probing",
         "ecosystems.python.bytecode",
         "ecosystems.python.foreign",
         "ecosystems.python.interpreters",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 from layerforge.containers.image import Image
 from layerforge.containers.service import Containers
+from layerforge.errors import BuildError
 from layerforge.target import Target
 from layerforge.tree import FileEntry
+
+SECONDS: Final = 300  # for one module; under emulation a large one takes a minute
+_MARKS: Final = ("<<<layerforge probe\n", "\nlayerforge probe>>>")
 
 
 class How(StrEnum):
@@ -30,12 +35,14 @@ class How(StrEnum):
 class Import:
     """A module to import; ``distribution`` is '' where it can't be told.
 
-    Someone asked for a ``required`` one, so that nothing excuses its failure.
+    Someone asked for a ``required`` one, so that nothing excuses its failure. Others of
+    the layer depend on a ``dependency``, and use it in their own way.
     """
 
     module: str
     distribution: str = ""
     required: bool = False
+    dependency: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +86,10 @@ class Run:
 class Importer(Protocol):
     """How a language's modules are found and imported."""
 
+    @property
+    def separator(self) -> str:
+        """Say what stands between a module's name and that of a part of it."""
+
     def find_imports(
         self, entries: Iterable[FileEntry], target: Target
     ) -> tuple[Import, ...]:
@@ -104,3 +115,61 @@ class Importer(Protocol):
 
         Raises `BuildError` where nothing here could.
         """
+
+
+Row = Mapping[str, Any]
+
+
+def read_run(
+    stdout: bytes,
+    target: Target,
+    plainly: How,
+    explain: Callable[[Imported, Row], Imported],
+) -> Run:
+    """Read what a language's driver printed between its marks.
+
+    It was ``plainly`` so where it had no emulator. ``explain`` adds what the language
+    knows of a module's row. Raises `BuildError` where there is no answer.
+    """
+    _, begin, rest = stdout.decode(errors="replace").partition(_MARKS[0])
+    text, end, _ = rest.rpartition(_MARKS[1])
+    if not begin or not end:
+        raise BuildError(
+            f"importing the modules for {target} gave no answer",
+            remedy="See what was said instead, with -v.",
+        )
+    document = json.loads(text)
+    return Run(
+        how=How.RUNTIME if document["emulated"] else plainly,
+        init_milliseconds=document.get("init", 0),
+        peak_memory=document.get("peak", 0),
+        modules=tuple(
+            explain(_imported(row), row) for row in document.get("modules", ())
+        ),
+        failure=document.get("failure", ""),
+        log=tuple(document.get("log", ())),
+    )
+
+
+def _imported(row: Row) -> Imported:
+    return Imported(
+        module=row["module"],
+        milliseconds=row["milliseconds"],
+        memory=row["memory"],
+        error=_error(row),
+        cause=row.get("cause", ""),
+        missing=row.get("missing", ""),
+        alone=row.get("alone", False),
+        trace=tuple(row.get("trace", ())),
+    )
+
+
+def _error(row: Row) -> str:
+    if "error" not in row:
+        return ""
+    message = row["message"].removeprefix("Runtime exited with error: ")
+    if row["error"] != "Crash":
+        return f"{row['error']}: {message}".removesuffix(": ")
+    if "timed out" in message:
+        return f"it took longer than {SECONDS} seconds"
+    return f"the process ended: {message}"

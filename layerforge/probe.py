@@ -11,15 +11,15 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
 from layerforge.containers.image import Image
-from layerforge.containers.service import Containers
 from layerforge.containers.task import EngineError
-from layerforge.ecosystems import ecosystem_of
+from layerforge.ecosystems import Tools, ecosystem_of
 from layerforge.errors import VerifyError
-from layerforge.events import Listener, Noted, silent
+from layerforge.events import Noted
 from layerforge.imports import How, Import, Imported, Importer, Run
 from layerforge.loader import remedy_for
 from layerforge.target import Target
@@ -33,9 +33,9 @@ _FILE, _FOLDER = 0o644, 0o755
 class ProbeResult:
     """One module as it was imported; ``memory`` is what that took, in bytes.
 
-    A failed one that is ``optional`` lacks what nothing in the layer brings, and
-    nobody asked for it. ``error``, the ``cause`` that it was raised after, and
-    ``trace`` are the language's own words.
+    A failed one that is ``optional`` lacks what nothing in the layer brings, or is only
+    there for others, and nobody asked for it. ``error``, the ``cause`` that it was
+    raised after, and ``trace`` are the language's own words.
     """
 
     module: str
@@ -79,26 +79,27 @@ def probe_zip(  # noqa: PLR0913 - what to import, what with, and whom to tell
     path: Path,
     tree: Tree,
     target: Target,
+    tools: Tools,
     *,
     imports: Sequence[str] = (),
-    containers: Containers | None = None,
-    listen: Listener = silent,
+    local: bool = False,
 ) -> ProbeReport:
     """Import every module of the zip at ``path``, which ``tree`` describes.
 
-    ``imports`` are further modules, which nothing excuses. Without ``containers``, or
-    where no engine answers, an interpreter of this machine does it. Raises
+    ``imports`` are further modules, which nothing excuses. Where it is to be
+    ``local``, or no engine answers, an interpreter of this machine does it. Raises
     `VerifyError` where the runtime doesn't start with the layer at all, and
     `BuildError` where there is nothing to prove it with.
     """
-    importer = _importer(target)
+    importer = _importer(target, tools)
     found = importer.find_imports(tree.entries, target)
-    wanted = _with_required(found, imports)
-    image = _image(target, containers, listen)
-    if image and containers:
-        run = _run_in_container(path, wanted, target, image, containers)
+    separator = importer.separator
+    wanted = _with_required(found, imports, separator)
+    image = None if local else _image(target, tools)
+    if image:
+        run = _run_in_container(path, wanted, target, image, tools)
     else:
-        run = _run_here(tree, wanted, target)
+        run = _run_here(tree, wanted, target, tools)
     if run.failure:
         raise _no_start(run, target)
     present = {one.module for one in found}
@@ -106,7 +107,7 @@ def probe_zip(  # noqa: PLR0913 - what to import, what with, and whom to tell
         target=target,
         how=run.how,
         modules=tuple(
-            judge(one, imported, present, target)
+            judge(one, imported, present, target, separator)
             for one, imported in zip(wanted, run.modules, strict=True)
         ),
         init_milliseconds=run.init_milliseconds,
@@ -115,36 +116,62 @@ def probe_zip(  # noqa: PLR0913 - what to import, what with, and whom to tell
 
 
 def judge(
-    wanted: Import, imported: Imported, present: Iterable[str], target: Target
+    wanted: Import,
+    imported: Imported,
+    present: Iterable[str],
+    target: Target,
+    separator: str,
 ) -> ProbeResult:
     """Say whether an import failed, whether that matters, and what helps.
 
-    ``present`` are the modules that the layer has.
+    ``present`` are the modules that the layer has; ``separator`` stands between the
+    name of a module and that of its part.
     """
     lacking = imported.missing
-    brought = any(f"{lacking}.".startswith(f"{name}.") for name in present)
+    absent = bool(lacking) and not any(_has(n, lacking, separator) for n in present)
+    known = (
+        _absent(lacking, wanted, target, separator)
+        if absent
+        else _broken(imported, target)
+    )
+    excused = absent or (wanted.dependency and not _is_damaged(imported, target))
     return ProbeResult(
         module=wanted.module,
         distribution=wanted.distribution,
         ok=not imported.error,
-        optional=bool(lacking) and not brought and not wanted.required,
+        optional=excused and bool(imported.error) and not wanted.required,
         milliseconds=imported.milliseconds,
         memory=imported.memory,
         error=imported.error,
         cause=imported.cause,
-        remedy=_broken(imported, target)
-        if brought or not lacking
-        else _absent(lacking, wanted, target),
+        remedy=known,
         trace=imported.trace,
     )
 
 
-def _importer(target: Target) -> Importer:
-    return ecosystem_of(target).importer()
+def _is_damaged(imported: Imported, target: Target) -> bool:
+    """Say whether a dependency lacks a part of its own, or has a library that is wrong.
+
+    Any other failure is the concern of what depends on it, which is tried as well:
+    packages are left that only some systems or versions need.
+    """
+    if imported.remedy or imported.error.startswith("the process ended"):
+        return False
+    lost = imported.missing == imported.module
+    return lost or bool(remedy_for(f"{imported.error}\n{imported.cause}", target))
+
+
+def _importer(target: Target, tools: Tools) -> Importer:
+    return ecosystem_of(target).importer(tools)
+
+
+def _has(module: str, name: str, separator: str) -> bool:
+    """Say whether a name is a module's, or that of a part of it."""
+    return f"{name}{separator}".startswith(f"{module}{separator}")
 
 
 def _with_required(
-    found: Sequence[Import], required: Sequence[str]
+    found: Sequence[Import], required: Sequence[str], separator: str
 ) -> tuple[Import, ...]:
     """Mark the modules that are required, and put those that are deeper behind all."""
     tops = {one.module for one in found}
@@ -152,19 +179,24 @@ def _with_required(
     return (
         *(replace(one, required=one.module in required) for one in found),
         *(
-            Import(module=name, distribution=_owner(name, found), required=True)
+            Import(
+                module=name, distribution=_owner(name, found, separator), required=True
+            )
             for name in deeper
         ),
     )
 
 
-def _owner(module: str, found: Sequence[Import]) -> str:
-    owners = [o.distribution for o in found if module.startswith(f"{o.module}.")]
+def _owner(module: str, found: Sequence[Import], separator: str) -> str:
+    owners = [o.distribution for o in found if _has(o.module, module, separator)]
     return owners[0] if owners else ""
 
 
-def _absent(module: str, wanted: Import, target: Target) -> str:
-    if module.partition(".")[0] in target.runtime.sdk:
+def _absent(module: str, wanted: Import, target: Target, separator: str) -> str:
+    top = module.partition(separator)[0]
+    if any(
+        fnmatchcase(name, sdk) for sdk in target.runtime.sdk for name in (top, module)
+    ):
         return f"Lambda's own image brings {module}: it can be proven there."
     need = "" if wanted.required else ", if you need this"
     return f"Add the package that brings {module}{need}."
@@ -187,46 +219,41 @@ def _no_start(run: Run, target: Target) -> VerifyError:
     said = "".join(f"\n  {line}" for line in run.log)
     return VerifyError(
         f"the runtime of {target} does not start with this layer: {run.failure}{said}",
-        remedy="See whether a module or a .pth file of the layer stands before one of "
-        "the language's own.",
+        remedy="See whether a module (or, for Python, a .pth file) of the layer stands "
+        "before one of the runtime's own.",
     )
 
 
-def _image(
-    target: Target, containers: Containers | None, listen: Listener
-) -> Image | None:
+def _image(target: Target, tools: Tools) -> Image | None:
     """Have the runtime's image, or nothing where no engine answers."""
-    if containers is None:
-        return None
     try:
-        return containers.base_image(target)
+        return tools.containers.base_image(target)
     except EngineError as error:
-        instead = "Python on this machine imports the modules, which proves less"
-        listen(Noted(message=f"{error.message}: {instead}", warning=True))
+        instead = "the modules are imported on this machine, which proves less"
+        tools.listen(Noted(message=f"{error.message}: {instead}", warning=True))
         return None
 
 
 def _run_in_container(
-    path: Path,
-    wanted: Sequence[Import],
-    target: Target,
-    image: Image,
-    containers: Containers,
+    path: Path, wanted: Sequence[Import], target: Target, image: Image, tools: Tools
 ) -> Run:
+    containers = tools.containers
     with tempfile.TemporaryDirectory(prefix="layerforge-") as name:
         tar = Path(name) / "opt.tar"
         write_tar(path, tar)
         with containers.volume(target.arch, image.id, tar) as volume:
-            return _importer(target).import_in_container(
+            return _importer(target, tools).import_in_container(
                 wanted, target, image, volume, containers
             )
 
 
-def _run_here(tree: Tree, wanted: Sequence[Import], target: Target) -> Run:
+def _run_here(
+    tree: Tree, wanted: Sequence[Import], target: Target, tools: Tools
+) -> Run:
     with tempfile.TemporaryDirectory(prefix="layerforge-") as name:
         for entry in tree:
             _unpack(entry, Path(name))
-        return _importer(target).import_here(wanted, target, Path(name))
+        return _importer(target, tools).import_here(wanted, target, Path(name))
 
 
 def _unpack(entry: FileEntry, folder: Path) -> None:

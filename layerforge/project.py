@@ -49,7 +49,7 @@ from layerforge.target import Arch, Runtime, find_arch, find_runtime
 T = TypeVar("T")
 
 FILE_NAME: Final = "layerforge.toml"
-MODULE: Final = r"\w+(\.\w+)*"
+MODULE: Final = r"(@[\w.-]+/)?\w[\w./-]*"  # Python's, or a name that Node.js requires
 _INCLUDE_ROOTS: Final = ("python", "nodejs", "bin", "lib")
 # By which keys a layer says what is in it, and so which language it is for.
 _LANGUAGES: Final = {

@@ -26,9 +26,8 @@ def prove(tree: Tree, job: Job, tools: Tools) -> tuple[Finding, ...]:
             trial.path,
             tree,
             job.target,
+            tools,
             imports=job.spec.imports,
-            containers=tools.containers,
-            listen=tools.listen,
         )
     if report.failed:
         raise _broken(report, job)

@@ -11,6 +11,7 @@ time: what is gone is fetched or made again.
     contents/ab/KEY           the files of an archive that has no directory, deflated
     compiled/ab/KEY           which artifact a source was made into
     records/ab/KEY            what the last build of a zip was made from
+    nodejs/NAME-VERSION/node  a Node.js of the npm registry's
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ _PARTS: Final = (
     "contents",
     "derived",
     "indexes",
+    "nodejs",
     "partial",
     "records",
     "uv",

@@ -9,10 +9,16 @@ from typing import Any
 import click
 
 from layerforge.cli.console import Console, error_document
-from layerforge.cli.options import console_of, console_options, container_options
+from layerforge.cli.options import (
+    console_of,
+    console_options,
+    container_options,
+    store_of,
+    store_options,
+)
 from layerforge.containers.service import Containers
+from layerforge.ecosystems import Tools, ecosystem_of
 from layerforge.errors import ArchiveError, ConfigError, LayerforgeError, VerifyError
-from layerforge.events import Listener
 from layerforge.manifest import BuildReport, read_manifest
 from layerforge.probe import ProbeReport, probe_zip
 from layerforge.project import find_project
@@ -53,27 +59,29 @@ class _Verified:
 )
 @click.option("--runtime", default="", help="The runtime, where no manifest tells.")
 @click.option("--arch", default="", help="The architecture, where no manifest tells.")
-@click.option("--local", is_flag=True, help="Import by Python on this machine.")
+@click.option("--local", is_flag=True, help="Import on this machine.")
 @click.option("--import", "imports", multiple=True, help="A further module to import.")
 @container_options
+@store_options
 @console_options
 def command(archives: tuple[Path, ...], **options: Any) -> None:  # noqa: ANN401 - as click hands them over
     """Prove a layer before it is uploaded: import all that is in it.
 
     Its files are checked first. Then every module is imported in the runtime itself,
-    in a container. Where none can be had, or with --local, Python on this machine does
-    it, which proves less.
+    in a container. Where none can be had, or with --local, that is done on this
+    machine, which proves less.
     """
     console = console_of(options)
-    local, image = options.pop("local"), options.pop("image")
+    image = options.pop("image")
     settings = find_project(Path.cwd()).containers
     settings = replace(settings, image=image) if image else settings
     documents: list[dict[str, Any]] = []
     failures: list[LayerforgeError] = []
+    store = store_of(options)
     with console.listening() as listen, Containers(settings, listen) as containers:
+        tools = Tools(store=store, containers=containers, listen=listen)
         for archive in archives:
-            engines = None if local else containers
-            document, failure = _one(archive, options, engines, console, listen)
+            document, failure = _one(archive, options, tools, console)
             documents.append(document)
             failures += [failure] if failure else []
     if console.json:
@@ -85,15 +93,14 @@ def command(archives: tuple[Path, ...], **options: Any) -> None:  # noqa: ANN401
 def _one(
     archive: Path,
     options: dict[str, Any],
-    containers: Containers | None,
+    tools: Tools,
     console: Console,
-    listen: Listener,
 ) -> tuple[dict[str, Any], LayerforgeError | None]:
     """Verify one zip and show what was found; give that, and what is wrong."""
     document: dict[str, Any] = {"path": shown_path(archive)}
     error: LayerforgeError | None
     try:
-        verified = _verified(archive, options, containers, listen)
+        verified = _verified(archive, options, tools)
     except LayerforgeError as raised:
         error = raised
     else:
@@ -107,12 +114,7 @@ def _one(
     return document, error
 
 
-def _verified(
-    archive: Path,
-    options: dict[str, Any],
-    containers: Containers | None,
-    listen: Listener,
-) -> _Verified:
+def _verified(archive: Path, options: dict[str, Any], tools: Tools) -> _Verified:
     if not archive.is_file():
         raise ConfigError(
             "there is no such file",
@@ -129,15 +131,16 @@ def _verified(
     findings = (
         *verify_size(tree.size, None),
         *verify(tree, target),
+        *ecosystem_of(target).verify(tree, target),
         *verify_zip(archive.stat().st_size),
     )
     probe = probe_zip(
         archive,
         tree,
         target,
+        tools,
         imports=(*(manifest.imports if manifest else ()), *options["imports"]),
-        containers=containers,
-        listen=listen,
+        local=options["local"],
     )
     return _Verified(target=target, findings=findings, probe=probe)
 

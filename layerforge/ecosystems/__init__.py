@@ -130,6 +130,18 @@ class Ecosystem(Protocol):
     ) -> None:
         """Write what there is to write of a lock, where that has changed."""
 
+    def keep_weights(self, lock: Lock, spec: LayerSpec, target: Target) -> bool:
+        """Write what packages weigh in a build, unless that is part of their lock.
+
+        Says whether that could be done: no build changes a lock.
+        """
+
+    def export(self, lock: Lock) -> str:
+        """Give a lock for the tools of its language that can't read it as it is.
+
+        Raises `ConfigError` where there are none.
+        """
+
 
 def ecosystem_of(target: Target) -> Ecosystem:
     """Give the ecosystem of a target's language."""

@@ -22,8 +22,7 @@ _LONGEST: Final = 240  # characters of a reason; JSON has all
 _PLACES: Final = {
     How.RUNTIME: "in the runtime, under Lambda's runtime interface",
     How.IMAGE: "in its image, without Lambda's runtime interface: this proves less",
-    How.INTERPRETER: "by Python on this machine, whose own libraries help: this proves "
-    "less",
+    How.INTERPRETER: "on this machine, whose own libraries help: this proves less",
 }
 
 

@@ -13,9 +13,11 @@ from click.testing import CliRunner
 from layerforge.cli import group
 from layerforge.containers.service import Containers
 from layerforge.containers.settings import ContainerSettings
+from layerforge.ecosystems import Tools
 from layerforge.errors import VerifyError
 from layerforge.imports import How
 from layerforge.probe import ProbeReport, probe_zip
+from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
 from layerforge.tree import Tree
 from layerforge.zips import index_zip
@@ -61,7 +63,8 @@ def layer(folder: Path, files: dict[str, str], mode: int = 0o644) -> Path:
 
 def probe(path: Path, containers: Containers, target: Target = TARGET) -> ProbeReport:
     tree = Tree(tuple(sorted(index_zip(path), key=lambda entry: entry.path)))
-    return probe_zip(path, tree, target, containers=containers)
+    tools = Tools(store=Store(path.parent / "store"), containers=containers)
+    return probe_zip(path, tree, target, tools)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shutil
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from layerforge.target import Arch
+from layerforge.target import Arch, load_runtimes
 from tests.e2e.program import Outcome, Program
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="layers are for Linux")
@@ -56,8 +58,7 @@ def test_a_built_layer_is_proven(verifier: Program) -> None:
     assert (ran.status, ran.stderr) == (0, "")
     assert timeless(ran) == (
         f"{ZIP} for {TARGET}\n"
-        "  imported by Python on this machine, whose own libraries help: this proves "
-        "less\n"
+        "  imported on this machine, whose own libraries help: this proves less\n"
         "  module  package  result  ms  MiB\n"
         "  demo    demo     ok  N  N\n"
         "  helper  helper   ok  N  N\n"
@@ -82,8 +83,7 @@ def test_a_broken_module_ends_with_5_and_says_why(verifier: Program) -> None:
     )
     assert timeless(ran) == (
         f"layer.zip for {TARGET}\n"
-        "  imported by Python on this machine, whose own libraries help: this proves "
-        "less\n"
+        "  imported on this machine, whose own libraries help: this proves less\n"
         "  module    package  result    ms  MiB\n"
         "  psycopg2           FAILED  N  N\n"
         "    ImportError: libpq.so.5: cannot open shared object file: No such file\n"
@@ -164,6 +164,49 @@ def test_a_zip_without_a_manifest_needs_a_target(verifier: Program) -> None:
     )
 
 
+def test_a_layer_for_node_is_proven_by_the_node_of_this_machine(
+    verifier: Program,
+) -> None:
+    version = node_version()
+    if f"nodejs{version}.x" not in load_runtimes():
+        pytest.skip("no Node.js of a runtime is on PATH")
+    with zipfile.ZipFile(verifier.folder / "layer.zip", "w") as archive:
+        for name, text in {"good": "", "bad": "null.x"}.items():
+            archive.writestr(f"nodejs/node_modules/{name}/index.js", text)
+    words = ("--runtime", f"nodejs{version}.x", "--arch", str(ARCH))
+
+    ran = verifier("verify", "layer.zip", *words, "--local", "--import", "good/gone")
+
+    assert (ran.status, ran.stderr) == (
+        5,
+        "error: layer.zip: 2 of 3 modules can't be imported\n",
+    )
+    assert timeless(ran) == (
+        f"layer.zip for nodejs{version}.x-{ARCH}\n"
+        "  imported on this machine, whose own libraries help: this proves less\n"
+        "  module     package  result  ms  MiB\n"
+        "  good/gone  good     FAILED  N  N\n"
+        "    Error: Cannot find module 'good/gone'\n"
+        "    try: A part was left out, or is not for "
+        f"nodejs{version}.x-{ARCH}: build the layer\n"
+        "      for it; if that is so, try --strip none.\n"
+        "  bad        bad      FAILED  N  N\n"
+        "    TypeError: Cannot read properties of null (reading 'x')\n"
+        "  good       good     ok  N  N\n"
+        "  3 modules in N ms; the runtime by itself took N ms\n"
+        "  at most N MiB of memory\n"
+    )
+
+
+def node_version() -> str:
+    """Give the major version of the Node.js on PATH, '' where there is none."""
+    if not shutil.which("node"):
+        return ""
+    asked = ["node", "--version"]
+    answer = subprocess.run(asked, capture_output=True, text=True, check=True)
+    return answer.stdout[1:].partition(".")[0]
+
+
 def test_without_an_engine_this_machine_does_it(verifier: Program) -> None:
     nowhere = f"unix://{verifier.home}/docker.sock"
     lonely = verifier.elsewhere(
@@ -175,5 +218,5 @@ def test_without_an_engine_this_machine_does_it(verifier: Program) -> None:
     assert ran.status == 0, ran.stderr
     assert ran.stderr.startswith(f"warning: no container engine answers at {nowhere}")
     assert ran.stderr.endswith(
-        ": Python on this machine imports the modules, which proves less\n"
+        ": the modules are imported on this machine, which proves less\n"
     )

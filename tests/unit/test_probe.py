@@ -17,15 +17,18 @@ from typing import Final
 
 import pytest
 
+from layerforge import imports
 from layerforge.containers.image import Image
 from layerforge.containers.service import Containers
 from layerforge.containers.task import EngineError
+from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python import probing
 from layerforge.ecosystems.python.interpreters import Interpreter
 from layerforge.errors import BuildError, VerifyError
 from layerforge.events import Event, Noted
-from layerforge.imports import How, Import, Imported
+from layerforge.imports import How, Import, Imported, read_run
 from layerforge.probe import ProbeReport, ProbeResult, judge, probe_zip, write_tar
+from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
 from layerforge.tree import Tree
 from layerforge.zips import index_zip
@@ -38,6 +41,7 @@ MINOR: Final = VERSION.rpartition(".")[0]
 ARCH: Final = next(arch for arch in Arch if arch.machine == platform.machine())
 TARGET: Final = Target(runtime=find_runtime(f"python{MINOR}"), arch=ARCH)
 PYTHON_3_13: Final = Target(runtime=find_runtime("python3.13"), arch=Arch.X86_64)
+TOOLS: Final = Tools(store=Store(Path(os.devnull)))  # nothing here needs one
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="layers are for Linux")
 
@@ -69,7 +73,7 @@ def probe(
 ) -> ProbeReport:
     """Probe a layer of modules, by name, with this interpreter."""
     path = layer(folder, {f"python/{name}.py": text for name, text in modules.items()})
-    return probe_zip(path, tree_of(path), TARGET, imports=imports)
+    return probe_zip(path, tree_of(path), TARGET, TOOLS, imports=imports, local=True)
 
 
 class NoEngine(Containers):
@@ -143,7 +147,8 @@ def test_nothing_that_a_module_does_ends_the_probe(
 def test_a_module_that_hangs_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probing, "_SECONDS", 1)
+    for module in (probing, imports):
+        monkeypatch.setattr(module, "SECONDS", 1)
 
     report = probe(tmp_path, {"slow": "import time; time.sleep(60)", "then": ""})
 
@@ -183,7 +188,7 @@ def test_advice_does_not_hide_which_part_is_missing(tmp_path: Path) -> None:
     )
     path = layer(tmp_path, {"python/demo/__init__.py": text})
 
-    (failed,) = probe_zip(path, tree_of(path), TARGET).failed
+    (failed,) = probe_zip(path, tree_of(path), TARGET, TOOLS, local=True).failed
 
     assert failed.cause == "ModuleNotFoundError: No module named 'demo.core'"
     assert failed.remedy == (
@@ -212,7 +217,7 @@ def test_pth_files_of_the_layer_are_read(tmp_path: Path) -> None:
         },
     )
 
-    report = probe_zip(path, tree_of(path), TARGET)
+    report = probe_zip(path, tree_of(path), TARGET, TOOLS, local=True)
 
     assert row_of(report, "top").ok
 
@@ -231,7 +236,7 @@ def test_a_library_of_another_machine_is_known(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("python/native.abi3.so", library)
 
-    (failed,) = probe_zip(path, tree_of(path), TARGET).failed
+    (failed,) = probe_zip(path, tree_of(path), TARGET, TOOLS, local=True).failed
 
     assert failed.module == "native"
     assert failed.remedy == (
@@ -257,7 +262,7 @@ def test_an_entrypoint_that_starts_no_emulator_is_done_without(tmp_path: Path) -
         check=True,
     ).stdout
 
-    run = probing._read(said, TARGET, How.IMAGE)
+    run = read_run(said, TARGET, How.IMAGE, lambda imported, _row: imported)
     assert run.how is How.IMAGE
     assert [(one.module, one.error) for one in run.modules] == [("json", "")]
 
@@ -273,7 +278,9 @@ def test_further_imports_come_last_and_must_work(tmp_path: Path) -> None:
         },
     )
 
-    report = probe_zip(path, tree_of(path), TARGET, imports=("demo.deep", "zz"))
+    report = probe_zip(
+        path, tree_of(path), TARGET, TOOLS, imports=("demo.deep", "zz"), local=True
+    )
 
     assert [row.module for row in report.modules] == ["demo", "zz", "demo.deep"]
     (failed,) = report.failed
@@ -288,14 +295,14 @@ def test_a_layer_that_breaks_the_interpreter_is_told(tmp_path: Path) -> None:
     )
 
     with pytest.raises(VerifyError) as refused:
-        probe_zip(path, tree_of(path), TARGET)
+        probe_zip(path, tree_of(path), TARGET, TOOLS, local=True)
 
     assert refused.value.message == (
         f"the runtime of {TARGET} does not start with this layer: exit status 3"
     )
     assert refused.value.remedy == (
-        "See whether a module or a .pth file of the layer stands before one of the "
-        "language's own."
+        "See whether a module (or, for Python, a .pth file) of the layer stands before "
+        "one of the runtime's own."
     )
 
 
@@ -306,7 +313,7 @@ def test_a_machine_without_the_version_says_what_there_is_to_do(tmp_path: Path) 
     path = layer(tmp_path, {"python/a.py": ""})
 
     with pytest.raises(BuildError) as refused:
-        probe_zip(path, tree_of(path), target)
+        probe_zip(path, tree_of(path), target, TOOLS, local=True)
 
     assert refused.value.message == (
         f"there is no Python {other} on this machine to import modules with"
@@ -323,7 +330,7 @@ def test_another_machine_needs_a_container(tmp_path: Path) -> None:
     path = layer(tmp_path, {"python/a.py": ""})
 
     with pytest.raises(BuildError) as refused:
-        probe_zip(path, tree_of(path), replace(TARGET, arch=other))
+        probe_zip(path, tree_of(path), replace(TARGET, arch=other), TOOLS, local=True)
 
     assert refused.value.message == (
         f"modules for python{MINOR}-{other} can't be imported on this machine, which "
@@ -336,13 +343,13 @@ def test_without_an_engine_this_machine_does_it_and_says_so(tmp_path: Path) -> N
     heard: list[Event] = []
     path = layer(tmp_path, {"python/a.py": ""})
 
-    report = probe_zip(
-        path, tree_of(path), TARGET, containers=NoEngine(), listen=heard.append
-    )
+    tools = replace(TOOLS, containers=NoEngine(), listen=heard.append)
+
+    report = probe_zip(path, tree_of(path), TARGET, tools)
 
     assert report.how is How.INTERPRETER
     message = (
-        "nothing answers: Python on this machine imports the modules, which proves less"
+        "nothing answers: the modules are imported on this machine, which proves less"
     )
     assert heard == [Noted(message=message, warning=True)]
 
@@ -368,7 +375,9 @@ def failing(**changes: str) -> Imported:
 def test_only_what_nothing_brings_is_optional(missing: str, *, optional: bool) -> None:
     present = {"demo", "numpy", "google.cloud.storage"}
 
-    row = judge(Import(module="demo"), failing(missing=missing), present, PYTHON_3_13)
+    row = judge(
+        Import(module="demo"), failing(missing=missing), present, PYTHON_3_13, "."
+    )
 
     assert row.optional is optional
 
@@ -406,7 +415,7 @@ def test_only_what_nothing_brings_is_optional(missing: str, *, optional: bool) -
     ],
 )
 def test_a_failure_has_a_remedy(imported: Imported, remedy: str) -> None:
-    row = judge(Import(module="demo"), imported, {"demo"}, PYTHON_3_13)
+    row = judge(Import(module="demo"), imported, {"demo"}, PYTHON_3_13, ".")
 
     assert row.remedy == remedy
 
@@ -458,7 +467,7 @@ def test_programs_are_of_the_oldest_python(program: str) -> None:
 
 def test_an_answer_without_marks_is_no_answer() -> None:
     with pytest.raises(BuildError) as refused:
-        probing._read(b"killed" + os.linesep.encode(), PYTHON_3_13, How.IMAGE)
+        read_run(b"killed\n", PYTHON_3_13, How.IMAGE, lambda imported, _row: imported)
 
     assert refused.value.message == (
         "importing the modules for python3.13-x86_64 gave no answer"

@@ -6,6 +6,7 @@ miss: they fetch or compile what the package, or another one, brings already.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +16,10 @@ from typing import Final
 
 from layerforge.ecosystems.node.packagelock import Package, Source, find_package
 from layerforge.ecosystems.node.platforms import suits
+from layerforge.spec import Script
 from layerforge.target import Target
 from layerforge.tree import FileEntry, Tree
 from layerforge.verify import verify
-
-RUN: Final = "run"
-SKIP: Final = "skip"
 
 _FILE: Final = Path(__file__).parents[2] / "data" / "install-scripts.toml"
 _MUSL: Final = "libc.musl"
@@ -50,21 +49,22 @@ class Known:
 
 def judge_scripts(
     packages: Sequence[Package],
-    entries: Mapping[str, Iterable[FileEntry]],
-    choices: Mapping[str, str],
+    entries: Mapping[str, Sequence[FileEntry]],
+    choices: Mapping[str, Script],
     target: Target,
 ) -> tuple[Verdict, ...]:
     """Judge each package that has install scripts, in the order given.
 
-    ``packages`` are those of the layer, ``entries`` the files of each by its path in
-    the lock. The user's ``choices`` (RUN or SKIP, by name) come first, then what is
-    known of the package, then what it brings for the target.
+    ``packages`` are those of the layer, ``entries`` the files of each by its path. The
+    user's ``choices``, by name, come first, then what is known of the package, then
+    what it brings for the target.
     """
     present = {package.path: package for package in packages}
     return tuple(
-        _judge(package, present, entries.get(package.path, ()), choices, target)
+        _judge(package, present, files, choices, target)
         for package in packages
-        if package.has_install_script
+        for files in [entries.get(package.path, ())]
+        if package.has_install_script or _is_gyps(files)
     )
 
 
@@ -78,11 +78,28 @@ def known_scripts() -> Mapping[str, Known]:
     }
 
 
+def _is_gyps(entries: Sequence[FileEntry]) -> bool:
+    """Say whether npm would compile a package that names no script for that.
+
+    It does so for a binding.gyp, which a lock needn't tell of, unless package.json has
+    ``"gypfile": false``.
+    """
+    files = {entry.path: entry.content for entry in entries}
+    manifest = files.get("package.json")
+    if "binding.gyp" not in files or manifest is None:
+        return False
+    try:
+        document = json.loads(manifest.inflated())
+    except ValueError:
+        return False
+    return not (isinstance(document, dict) and document.get("gypfile") is False)
+
+
 def _judge(
     package: Package,
     present: Mapping[str, Package],
-    entries: Iterable[FileEntry],
-    choices: Mapping[str, str],
+    entries: Sequence[FileEntry],
+    choices: Mapping[str, Script],
     target: Target,
 ) -> Verdict:
     def verdict(why: str, *, run: bool = False) -> Verdict:
@@ -90,7 +107,7 @@ def _judge(
 
     choice = choices.get(package.name)
     if choice:
-        return verdict("The layer's install-scripts say so.", run=choice == RUN)
+        return verdict("The layer's install-scripts say so.", run=choice is Script.RUN)
     known = known_scripts().get(package.name)
     if known:
         return verdict(known.why, run=known.run)

@@ -22,7 +22,14 @@ from layerforge.ecosystems.python.tags import environment
 from layerforge.errors import ConfigError, LockError
 from layerforge.files import replace_file
 from layerforge.imports import Importer
-from layerforge.lock import Lock, Pin, dump_lock, lock_path, read_lock
+from layerforge.lock import (
+    Lock,
+    Pin,
+    dump_lock,
+    dump_requirements,
+    lock_path,
+    read_lock,
+)
 from layerforge.pack import Pack
 from layerforge.spec import LayerSpec
 from layerforge.target import Target
@@ -165,6 +172,12 @@ class _Python:
         text = dump_lock(lock, target, path.parent)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             replace_file(path, text)
+
+    def keep_weights(self, _lock: Lock, _spec: LayerSpec, _target: Target) -> bool:
+        return False
+
+    def export(self, lock: Lock) -> str:
+        return dump_requirements(lock)
 
 
 ECOSYSTEM: Final = _Python()

@@ -45,14 +45,16 @@ class StripRule:
     """One reason to leave files out, and the files it speaks of.
 
     ``architecture``, where it is set, is that of the only targets that the rule holds
-    for. ``examples`` and ``counterexamples`` are paths that it must and must not drop;
-    a test runs them.
+    for. Where ``beside`` has patterns of names, a file goes only if another of its
+    folder matches one of them. ``examples`` and ``counterexamples`` are paths that it
+    must and must not drop; a test runs them.
     """
 
     id: str
     why: str
     drop: tuple[str, ...]
     keep: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     profile: Profile = Profile.SAFE
     ecosystem: str = ""
     architecture: str = ""
@@ -93,15 +95,17 @@ class Stripping:
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of all that decides what stays."""
-        decisive = [(rule.id, rule.drop, rule.keep) for rule in self.rules]
+        decisive = [(rule.id, rule.drop, rule.keep, rule.beside) for rule in self.rules]
         return hashlib.sha256(repr((decisive, self.keep)).encode()).hexdigest()
 
 
 def strip(entries: Iterable[FileEntry], stripping: Stripping) -> Stripped:
     """Apply the rules in order; the first that drops a file answers for it."""
     root = stripping.root
+    entries = tuple(entries)
     tests = [
-        (rule.id, matcher(rule.drop), matcher(rule.keep)) for rule in stripping.rules
+        (rule.id, matcher(rule.drop), matcher(rule.keep), _beside(entries, rule))
+        for rule in stripping.rules
     ]
     always = matcher(stripping.keep)
     left: list[FileEntry] = []
@@ -110,8 +114,12 @@ def strip(entries: Iterable[FileEntry], stripping: Stripping) -> Stripped:
         path = entry.path.removeprefix(root)
         culprit = ""
         if path != entry.path and not always(path):
-            for identifier, drops, keeps in tests:
-                if drops(path) and not keeps(path):
+            for identifier, drops, keeps, folders in tests:
+                if (
+                    drops(path)
+                    and not keeps(path)
+                    and (folders is None or _folder(entry) in folders)
+                ):
                     culprit = identifier
                     break
         if culprit:
@@ -138,6 +146,20 @@ def _removal(rule: str, entry: FileEntry) -> Removal:
     return Removal(rule=rule, path=entry.path, origin=entry.origin, size=entry.size)
 
 
+def _beside(entries: Iterable[FileEntry], rule: StripRule) -> frozenset[str] | None:
+    """Give the folders that a rule with ``beside`` holds in; None for all of them."""
+    if not rule.beside:
+        return None
+    names = matcher(rule.beside)
+    return frozenset(
+        _folder(entry) for entry in entries if names(entry.path.rpartition("/")[2])
+    )
+
+
+def _folder(entry: FileEntry) -> str:
+    return entry.path.rpartition("/")[0]
+
+
 def rules_for(target: Target, profile: Profile) -> tuple[StripRule, ...]:
     """Give the rules of data/strip.toml that hold for a target and a profile."""
     return tuple(
@@ -159,6 +181,7 @@ def all_rules() -> tuple[StripRule, ...]:
             why=row["why"],
             drop=tuple(row["drop"]),
             keep=tuple(row.get("keep", ())),
+            beside=tuple(row.get("beside", ())),
             profile=Profile(row["profile"]),
             ecosystem=row["ecosystem"],
             architecture=row.get("architecture", ""),
@@ -173,13 +196,30 @@ class _Matcher:
     """Says whether a path, or a folder that it is in, matches one of the patterns."""
 
     def __init__(self, patterns: tuple[str, ...]) -> None:
-        choices = "|".join(_regex(pattern) for pattern in patterns)
-        self._matches = (
-            re.compile(rf"(?:{choices})(?:/|\Z)").match if patterns else None
-        )
+        # Most patterns are as plain as **/*.map and **/tests: no regex is as quick.
+        starts, parts, others = [], [], []
+        for pattern in (each.rstrip("/") for each in patterns):
+            anywhere = pattern.removeprefix("**/")
+            ending = anywhere.removeprefix("*")
+            if _PLAIN.fullmatch(pattern):
+                starts.append(f"/{pattern}/")
+            elif anywhere != pattern and _PLAIN.fullmatch(anywhere):
+                parts.append(f"/{anywhere}/")
+            elif anywhere != pattern and _PLAIN_NAME.fullmatch(ending):
+                parts.append(f"{ending}/")
+            else:
+                others.append(_regex(pattern))
+        self._starts, self._parts = tuple(starts), tuple(parts)
+        choices = "|".join(others)
+        self._others = re.compile(rf"(?:{choices})(?:/|\Z)").match if others else None
 
     def __call__(self, path: str) -> bool:
-        return self._matches is not None and self._matches(path) is not None
+        spread = f"/{path}/"
+        return (
+            spread.startswith(self._starts)
+            or any(part in spread for part in self._parts)
+            or (self._others is not None and self._others(path) is not None)
+        )
 
 
 @cache
@@ -192,6 +232,8 @@ def matcher(patterns: Sequence[str]) -> _Matcher:
     return _compiled(tuple(patterns))
 
 
+_PLAIN: Final = re.compile(r"[^*?\[]+")
+_PLAIN_NAME: Final = re.compile(r"[^*?\[/]+")
 _PIECE: Final = re.compile(r"\*\*/|\*\*|\*|\?|\[!?[^\]/]+\]|.", re.DOTALL)
 
 

@@ -4,8 +4,9 @@
 
 Debian's packages are the system (mmdebstrap, from the mirror that this machine's apt
 uses), and its Python the runtime's: as it is where the suite has the right version,
-else compiled from Debian's source of it. The runtime's client and emulator come from
-the package index. build-images/debian/ says how they become an image.
+else compiled from Debian's source of it. Node.js comes from npm's registry. The
+runtime's client and emulator come from the package index. build-images/debian/ and
+build-images/debian-node/ say how they become an image.
 
 An image whose recipe is the same is not made again, and what was made is kept as a tar
 below the user's cache folder, from where another engine loads it in seconds.
@@ -29,6 +30,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from node_binaries import NPM, fetch_node
+
 from layerforge.containers.engine import Engine
 from layerforge.containers.secrets import proxies
 from layerforge.containers.service import Containers
@@ -39,6 +42,12 @@ from layerforge.target import Arch, Target, find_arch, find_runtime
 
 ROOT: Final = Path(__file__).parents[1]
 RECIPE: Final = ROOT / "build-images" / "debian"
+# By language: what makes an image of a system, and what that has to have for it.
+RECIPES: Final = {"python": RECIPE, "node": ROOT / "build-images" / "debian-node"}
+PACKAGES: Final = {
+    "python": ("python3", "python3-distutils"),
+    "node": ("libatomic1", "libstdc++6"),
+}
 CERTIFICATES: Final = Path("/usr/local/share/ca-certificates")
 KEYRING: Final = "/usr/share/keyrings/debian-archive-keyring.gpg"
 BINFMT: Final = Path("/proc/sys/fs/binfmt_misc")
@@ -50,6 +59,7 @@ SUITES: Final = {
     "python3.9": "bullseye",
     "python3.11": "bookworm",
     "python3.13": "bullseye",
+    **{f"nodejs{version}.x": "bullseye" for version in NPM},
 }
 # What the suite itself has is never compiled.
 COMPILED: Final = {"python3.13"}
@@ -58,9 +68,10 @@ NEEDED_BY_TESTS: Final = (
     ("python3.9", "x86_64"),
     ("python3.11", "x86_64"),
     ("python3.9", "arm64"),
+    ("nodejs22.x", "x86_64"),
+    ("nodejs20.x", "x86_64"),
 )
 
-PYTHON: Final = ("python3", "python3-distutils")
 # Libraries of a compiled Python; those of the suite bring theirs.
 LIBRARIES: Final = ("libffi7", "libsqlite3-0", "libssl1.1", "libuuid1")
 # A system that is only extracted: what the essential ones would bring, as far as
@@ -103,8 +114,10 @@ class Base:
 
         Installing them later would take minutes under emulation.
         """
-        compiled = self.target.runtime.id in COMPILED
-        names = ("ca-certificates", *(LIBRARIES if compiled else PYTHON))
+        runtime = self.target.runtime
+        compiled = runtime.id in COMPILED
+        own = LIBRARIES if compiled else PACKAGES[runtime.language]
+        names = ("ca-certificates", *own)
         if not self.foreign:
             return names
         lines = (RECIPE.parent / "packages.apt").read_text().splitlines()
@@ -112,9 +125,15 @@ class Base:
         return tuple(sorted({*names, *EXTRACTED, *compilers}))
 
     @property
+    def recipe(self) -> tuple[Path, ...]:
+        """Give the files of build-images/ that it is made by."""
+        own = RECIPES[self.target.runtime.language]
+        return tuple(sorted({*own.iterdir(), RECIPE / "lambda-entrypoint.sh"}))
+
+    @property
     def digest(self) -> str:
         """Digest what it is made of, as far as this checkout and machine decide."""
-        sources = [*sorted(RECIPE.iterdir()), *_certificates()]
+        sources = [*self.recipe, *_certificates()]
         words = (self.name, self.suite, self.packages)
         digest = hashlib.sha256(repr(words).encode())
         for source in sources:
@@ -223,14 +242,15 @@ def _make(base: Base, engine: Engine) -> None:
         (folder / "ca-certificates").mkdir()
         for certificate in _certificates():
             shutil.copy(certificate, folder / "ca-certificates")
-        _fetch_runtime(base, folder / "runtime")
+        runtime = base.target.runtime
+        FETCH[runtime.language](base.target, folder)
         _fetch_emulator(base, folder / "aws-lambda-rie")
-        files = (*RECIPE.iterdir(), *folder.iterdir())
+        files = (*base.recipe, *folder.iterdir())
         recipe = ImageBuild(
             name=base.name,
             arch=base.target.arch,
             context={path.name: path for path in files},
-            arguments={"PYTHON": base.target.runtime.version, "MIRROR": mirror},
+            arguments={runtime.language.upper(): runtime.version, "MIRROR": mirror},
             proxies=proxies(),
             labels={LABEL: base.digest},
         )
@@ -289,19 +309,23 @@ def _make_rootfs(base: Base, mirror: str, tar: Path) -> None:
     )
 
 
-def _fetch_runtime(base: Base, folder: Path) -> None:
+def _fetch_client(target: Target, folder: Path) -> None:
     """Fetch what Lambda's image has beside Python: its client and the SDK."""
-    machine = base.target.arch.machine
+    machine = target.arch.machine
     platforms = (f"manylinux_2_28_{machine}", f"manylinux2014_{machine}")
     _pip(
         "install",
-        f"--target={folder}",
+        f"--target={folder / 'runtime'}",
         "--no-compile",
         *(f"--platform={name}" for name in platforms),
-        f"--python-version={base.target.runtime.version}",
+        f"--python-version={target.runtime.version}",
         "awslambdaric",
         "boto3",
     )
+
+
+# By language: what brings the runtime, or what it lacks, into a folder.
+FETCH: Final = {"python": _fetch_client, "node": fetch_node}
 
 
 def _fetch_emulator(base: Base, file: Path) -> None:

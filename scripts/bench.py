@@ -26,10 +26,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SETS = {"data": ("pandas", "pyarrow", "requests"), "web": ("requests",)}
+PYTHON_SETS = {"data": ("pandas", "pyarrow", "requests"), "web": ("requests",)}
+NODE_SETS = {
+    "pg-redis": {"pg": "^8", "redis": "^5"},
+    "s3": {"@aws-sdk/client-s3": "^3"},
+    "sharp": {"sharp": "^0.34"},
+}
+SETS = {**PYTHON_SETS, **NODE_SETS}
 RUNTIME, ARCH, VERSION = "python3.12", "x86_64", "3.12"
+NODE_RUNTIME = "nodejs22.x"
 BINARIES = Path(sys.executable).parent
-ZIP = f"dist/bench-{RUNTIME}-{ARCH}.zip"
+ZIP = "dist/bench.zip"
 
 # The newest that scripts/base-images can make a stand-in for.
 BUILD = (
@@ -38,9 +45,19 @@ BUILD = (
 )
 BYTECODE = ("--bytecode",)
 
+OPTIONS = ("--arch", ARCH, "--cache-dir", "store", "--quiet", "--output", ZIP)
 LAYERFORGE = (
     *(BINARIES / "layerforge", "build", "-r", "requirements.txt", "--name", "bench"),
-    *("--runtime", RUNTIME, "--arch", ARCH, "--cache-dir", "store", "--quiet"),
+    *("--runtime", RUNTIME, *OPTIONS),
+)
+NODE_LAYERFORGE = (
+    *(BINARIES / "layerforge", "build", "--package-json", "package.json"),
+    *("--name", "bench", "--runtime", NODE_RUNTIME, *OPTIONS),
+)
+# The machine's own npm: with its cache full, it asks no registry.
+NPM = (
+    *("npm", "ci", "--omit=dev", "--ignore-scripts", "--offline"),
+    *("--no-audit", "--no-fund", "--loglevel=error"),
 )
 UV = (
     *(BINARIES / "uv", "pip", "install", "--quiet", "--target", "tree", "--offline"),
@@ -55,6 +72,8 @@ PIP = (
     *("--only-binary", ":all:", "--disable-pip-version-check", "-r", "pins.txt"),
 )
 ZIP_TREE = ("zip", "-qr", "tree.zip", "tree")
+ZIP_MODULES = ("zip", "-qry", "tree.zip", "node_modules")
+FLOOR = (("cp", ZIP, "copy.zip"), ("sha256sum", ZIP))
 
 Command = Sequence[str | Path]
 
@@ -107,26 +126,44 @@ def without(*names: str) -> Callable[[Path], None]:
     return delete
 
 
-def ways() -> list[Way]:
+def ways(name: str) -> list[Way]:
     """Give what is compared; the first is what all others are compared with."""
-    peer = without("tree", "tree.zip")
-    return [
-        Way("layerforge build, store warm", [LAYERFORGE], without(ZIP)),
-        Way("layerforge build, nothing changed", [LAYERFORGE]),
-        Way("layerforge build, store empty but for wheels", [LAYERFORGE], forget),
+    ours = NODE_LAYERFORGE if name in NODE_SETS else LAYERFORGE
+    peer = without("tree", "node_modules", "tree.zip")
+    peers = [
         Way("uv pip install --target + zip -r", [UV, ZIP_TREE], peer),
         Way("pip install --target + zip -r", [PIP, ZIP_TREE], peer),
-        Way("the floor: cp + sha256sum", [("cp", ZIP, "copy.zip"), ("sha256sum", ZIP)]),
+    ]
+    if name in NODE_SETS:
+        peers = [Way("npm ci + zip -r", [NPM, ZIP_MODULES], peer)]
+    return [
+        Way("layerforge build, store warm", [ours], without(ZIP)),
+        Way("layerforge build, nothing changed", [ours]),
+        Way("layerforge build, store empty but for archives", [ours], forget),
+        *peers,
+        Way("the floor: cp + sha256sum", FLOOR),
     ]
 
 
 def forget(folder: Path) -> None:
-    """Forget the zip and all that the store made of the wheels."""
-    without(ZIP, "store/indexes", "store/derived", "store/records")(folder)
+    """Forget the zip and all that the store made of the archives."""
+    made = ("indexes", "contents", "derived", "records")
+    without(ZIP, *(f"store/{part}" for part in made))(folder)
 
 
-def prepare(packages: Sequence[str], folder: Path) -> None:
+def prepare(name: str, folder: Path) -> None:
     """Lock, and have each way fetch what it needs, once."""
+    if name in NODE_SETS:
+        manifest = {"name": "bench", "dependencies": NODE_SETS[name]}
+        (folder / "package.json").write_text(json.dumps(manifest))
+        timed(NODE_LAYERFORGE, folder)
+        timed([word for word in NPM if word != "--offline"], folder)
+        return
+    prepare_python(PYTHON_SETS[name], folder)
+
+
+def prepare_python(packages: Sequence[str], folder: Path) -> None:
+    """Lock, and have each way fetch the same wheels, once."""
     (folder / "requirements.txt").write_text("\n".join(packages) + "\n")
     timed(LAYERFORGE, folder)
     manifest = json.loads((folder / ZIP).with_suffix(".json").read_text())
@@ -137,13 +174,13 @@ def prepare(packages: Sequence[str], folder: Path) -> None:
         without("tree")(folder)
 
 
-def measure(packages: Sequence[str], runs: int) -> list[Way]:
+def measure(name: str, runs: int) -> list[Way]:
     """Run every way so many times, in turns."""
     here = Path.cwd()
-    compared = ways()
-    with tempfile.TemporaryDirectory(prefix="layerforge-bench-") as name:
-        folder = Path(name)
-        prepare(packages, folder)
+    compared = ways(name)
+    with tempfile.TemporaryDirectory(prefix="layerforge-bench-") as place:
+        folder = Path(place)
+        prepare(name, folder)
         for _ in range(runs):
             for way in compared:
                 way.run(folder)
@@ -204,20 +241,20 @@ def main() -> None:
     parser.add_argument("sets", nargs="*", metavar="SET", help=" ".join(SETS))
     arguments = parser.parse_args()
     if arguments.imports:
-        for name in arguments.sets or SETS:
-            print(f"{name}: {' + '.join(SETS[name])}, python3.13 x86_64")
-            for way, milliseconds in imports(SETS[name], arguments.runs).items():
+        for name in arguments.sets or PYTHON_SETS:
+            print(f"{name}: {' + '.join(PYTHON_SETS[name])}, python3.13 x86_64")
+            for way, milliseconds in imports(PYTHON_SETS[name], arguments.runs).items():
                 print(f"  {way:46}{milliseconds:>8,.0f} ms")
         return
     results = {
-        name: rows(measure(SETS[name], arguments.runs))
-        for name in arguments.sets or SETS
+        name: rows(measure(name, arguments.runs)) for name in arguments.sets or SETS
     }
     if arguments.json:
         print(json.dumps(results, indent=2))
         return
     for name, table in results.items():
-        print(f"{name}: {' + '.join(SETS[name])}, {RUNTIME} {ARCH}")
+        runtime = NODE_RUNTIME if name in NODE_SETS else RUNTIME
+        print(f"{name}: {' + '.join(SETS[name])}, {runtime} {ARCH}")
         print(f"  {'':46}{'seconds':>8}{'times':>8}{'MB':>6}")
         for row in table:
             print(

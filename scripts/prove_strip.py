@@ -136,7 +136,7 @@ def prove(requirement: str, interpreter: Interpreter, store: Store) -> Verdict:
     with tempfile.TemporaryDirectory(prefix="layerforge-") as name:
         run = partial(run_all, folder=Path(name), interpreter=interpreter)
         for profile in (Profile.SAFE, Profile.SLIM):
-            left, removed = stripped(entries, profile, tools)
+            left, removed = stripped(entries, interpreter.target, profile, tools)
             removals |= removed
             # The same ones in the same order: a failure may change what follows.
             statements = [*imports_of(left, interpreter), *exercises]
@@ -175,12 +175,11 @@ def laid_out(requirement: str, target: Target, tools: Tools) -> tuple[FileEntry,
 
 
 def stripped(
-    entries: Sequence[FileEntry], profile: Profile, tools: Tools
+    entries: Sequence[FileEntry], target: Target, profile: Profile, tools: Tools
 ) -> tuple[tuple[FileEntry, ...], frozenset[Removal]]:
     """Give what a profile leaves, libraries trimmed, and what it removes."""
-    result = strip(
-        entries, Stripping(root="python/", rules=rules_for("python", profile))
-    )
+    rules = rules_for(target, profile)
+    result = strip(entries, Stripping(root="python/", rules=rules))
     return trim_libraries(result.entries, tools.store), frozenset(result.removals)
 
 
@@ -265,7 +264,7 @@ def report(verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
-def summary(verdicts: Sequence[Verdict]) -> str:
+def summary(verdicts: Sequence[Verdict], noun: str = "layers") -> str:
     """Add up what was proven, and what each rule removed: each file counts once."""
     sizes, files = Counter[str](), Counter[str]()
     for removal in frozenset().union(*(verdict.removals for verdict in verdicts)):
@@ -274,8 +273,8 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     built = [verdict for verdict in verdicts if not verdict.failure]
     ran = sum(verdict.ran for verdict in built)
     broken = sum(len(verdict.broken) for verdict in built)
-    layers = f"{len(built)} of {len(verdicts)} layers"
-    lines = [f"{layers}, {ran:,} statements run, {broken} broken"]
+    proven = f"{len(built)} of {len(verdicts)} {noun}"
+    lines = [f"{proven}, {ran:,} statements run, {broken} broken"]
     for profile in (Profile.SAFE, Profile.SLIM):
         rules = {rule.id for rule in all_rules() if rule.profile is profile}
         left_out = Counter({rule: sizes[rule] for rule in rules & sizes.keys()})

@@ -99,7 +99,7 @@ def _own_arch() -> Arch:
 
 
 def _row(image: Image) -> tuple[str, ...]:
-    return (image.name, f"Python {image.python}", f"glibc {_glibc(image)}")
+    return (image.name, image.interpreter, f"glibc {_glibc(image)}")
 
 
 def _document(image: Image) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _document(image: Image) -> dict[str, Any]:
         "name": image.name,
         "architecture": str(image.arch),
         "glibc": _glibc(image),
-        "python": image.python,
+        "interpreter": image.interpreter,
     }
 
 

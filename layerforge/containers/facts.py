@@ -11,45 +11,59 @@ from layerforge.containers.settings import ContainerSettings
 from layerforge.containers.task import ImageError, Task, TaskError
 from layerforge.target import Target
 
-# Where Lambda has its Python comes first; an image of a user's may have another place.
+# Where Lambda has its interpreter comes first; an image of a user's may have another
+# place. Lambda's own images needn't have getconf.
 _LOOK: Final = """
 uname -m
 for folder in /var/lang/bin /usr/local/bin /usr/bin; do
-    if [ -x "$folder/python$0" ]; then
-        exec "$folder/python$0" -c 'import os, platform
-print(os.confstr("CS_GNU_LIBC_VERSION"), platform.python_version())'
+    if [ -x "$folder/$0" ]; then
+        exec "$folder/$0" "$@"
     fi
 done
 getconf GNU_LIBC_VERSION || ldd --version 2>&1 | head -n 1
 """
+_PYTHON: Final = """
+import os, platform
+print(os.confstr("CS_GNU_LIBC_VERSION"), platform.python_version())
+"""
+_NODE: Final = """
+const glibc = process.report.getReport().header.glibcVersionRuntime;
+console.log(glibc ? `glibc ${glibc}` : "", process.versions.node);
+"""
+# By language: an interpreter, and how it says the version of glibc, then its own.
+_INTERPRETERS: Final = {
+    "python": ("python{version}", "-c", _PYTHON),
+    "node": ("node", "-e", _NODE),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a job saw in an image; ``python`` is '' where it has not the target's."""
+    """What a job saw in an image; ``interpreter`` is '' where it has not that one."""
 
     machine: str
     glibc: tuple[int, int]
-    python: str
+    interpreter: str
 
 
 _SETTINGS: Final = ContainerSettings(timeout=600)  # seconds: emulation is slow
 
-# What an image's ID names never changes: by ID and the Python that was looked for.
+# What an image's ID names never changes: by ID and what was looked for.
 _SEEN: Final[dict[tuple[str, str], Facts]] = {}
 
 
 def look_into(engine: Engine, name: str, number: str, target: Target) -> Facts:
     """Look into an image, once; raise `ImageError` where it doesn't suit the target."""
-    runtime = target.runtime
-    version = runtime.version if runtime.language == "python" else "-"
-    key = (number, version)
+    version = target.runtime.version
+    program, *words = _INTERPRETERS[target.runtime.language]
+    program = program.format(version=version)
+    key = (number, program)
     if key not in _SEEN:
         task = Task(
             name=f"a look into {name}",
             image=number,
             arch=target.arch,
-            command=("sh", "-c", _LOOK, version),
+            command=("sh", "-c", _LOOK, program, *words),
         )
         try:
             # Nobody needs to hear of it.
@@ -61,21 +75,24 @@ def look_into(engine: Engine, name: str, number: str, target: Target) -> Facts:
     if facts.machine != target.arch.machine:
         reason = f"its programs are for {facts.machine}"
         raise _unfit(name, target, reason)
-    if version != "-" and not facts.python:
-        raise _unfit(name, target, f"it has no python{version}")
+    if not facts.interpreter:
+        raise _unfit(name, target, f"it has no {program}")
+    if not f"{facts.interpreter}.".startswith(f"{version}."):
+        reason = f"its {program} is {facts.interpreter}"
+        raise _unfit(name, target, reason)
     return facts
 
 
 def _facts(said: str, name: str, target: Target) -> Facts:
     machine, _, rest = said.partition("\n")
     glibc = re.search(r"(?:glibc|GNU libc|GLIBC)\D*(\d+)\.(\d+)", rest)
-    python = re.search(r"\d+\.\d+\.\d+\S*$", rest.strip())
+    interpreter = re.search(r"\d+\.\d+\.\d+\S*$", rest.strip())
     if not glibc:
         raise _unfit(name, target, "its C library isn't glibc")
     return Facts(
         machine=machine.strip(),
         glibc=(int(glibc[1]), int(glibc[2])),
-        python=python[0] if python else "",
+        interpreter=interpreter[0] if interpreter else "",
     )
 
 

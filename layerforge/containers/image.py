@@ -11,12 +11,12 @@ from layerforge.target import Arch
 class Image:
     """An image that the engine has: what it is called, and what is in it.
 
-    ``id`` is its digest (sha256:…). ``python`` is the full version of the runtime's
-    interpreter, '' where there is none; ``glibc`` the version of its C library.
+    ``id`` is its digest (sha256:…). ``interpreter`` is the full version of what runs
+    the target's code in it, Python or Node.js; ``glibc`` that of its C library.
     """
 
     id: str
     name: str
     arch: Arch
     glibc: tuple[int, int]
-    python: str = ""
+    interpreter: str = ""

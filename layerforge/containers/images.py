@@ -41,8 +41,6 @@ _STAGE: Final = "layerforge.stage=build"
 _CONTEXT: Final = (
     "Dockerfile",
     "install-packages",
-    "install-tools",
-    "manylinux.py",
     "packages.apt",
     "packages.dnf",
     "packages.yum",
@@ -80,7 +78,7 @@ def base_image(
         name=name,
         arch=target.arch,
         glibc=facts.glibc,
-        python=facts.python,
+        interpreter=facts.interpreter,
     )
 
 
@@ -94,11 +92,12 @@ def build_image(  # noqa: PLR0913, PLR0917 - each is another part of it
 ) -> Image:
     """Have the base image with compilers and tools, made where it isn't here.
 
-    ``wheels`` gives the files of the Python tools, and is called only then. Raises
-    `ImageError`, and `ConfigError` where ``packages`` has what is no package's name.
+    The tools are what the language's folder of build-images/ makes, of the files that
+    ``wheels`` gives, which is called only then. Raises `ImageError`, and `ConfigError`
+    where ``packages`` has what is no package's name.
     """
     base = base_image(engine, target, settings, listen)
-    context = {name: build_images_folder() / name for name in _CONTEXT}
+    context = _context(target)
     arguments = _arguments(base, target, packages)
     digest = _digest(base, context, arguments)
     name = f"layerforge-build:{target}-{digest[:12]}"
@@ -108,7 +107,7 @@ def build_image(  # noqa: PLR0913, PLR0917 - each is another part of it
             name=name,
             arch=target.arch,
             context=context
-            | {f"wheels/{wheel.name}": wheel for wheel in wheels()}
+            | {f"tools/wheels/{wheel.name}": wheel for wheel in wheels()}
             # Certificates are no secret, and packages may come through a proxy.
             | {"ca-bundle.pem": read_bundle(environments_bundle())},
             arguments=arguments,
@@ -228,6 +227,15 @@ def _pulled(
     return marks
 
 
+def _context(target: Target) -> dict[str, Path]:
+    """Give the files that every build has, and the language's own below tools/."""
+    folder = build_images_folder()
+    own = sorted((folder / target.runtime.language).iterdir())
+    return {name: folder / name for name in _CONTEXT} | {
+        f"tools/{path.name}": path for path in own
+    }
+
+
 def _digest(
     base: Image, context: Mapping[str, Path], arguments: Mapping[str, str]
 ) -> str:
@@ -242,7 +250,7 @@ def _digest(
 def _arguments(base: Image, target: Target, packages: SystemPackages) -> dict[str, str]:
     return {
         "BASE": base.id,  # what a name stands for may change meanwhile
-        "PYTHON": target.runtime.version,
+        "VERSION": target.runtime.version,
         "GLIBC": ".".join(map(str, target.runtime.glibc)),
         "DNF_PACKAGES": _names(packages.dnf),
         "APT_PACKAGES": _names(packages.apt),

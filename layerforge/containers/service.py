@@ -70,7 +70,7 @@ class Containers:
     ) -> Image:
         """Have the base image with compilers and tools, made where it isn't here.
 
-        ``wheels`` gives the files of the Python tools, and is called only then.
+        ``wheels`` gives the files that its tools are made of, and is called only then.
         """
         engine = self.engine(target.arch)
         with self._making:

@@ -27,6 +27,16 @@ BASES: Final = ContainerSettings(image="layerforge-base:{runtime}-{arch}")
 PYTHON_3_9: Final = Target(runtime=find_runtime("python3.9"), arch=Arch.X86_64)
 PYTHON_3_13: Final = Target(runtime=find_runtime("python3.13"), arch=Arch.X86_64)
 ARM64: Final = Target(runtime=find_runtime("python3.9"), arch=Arch.ARM64)
+NODE_22: Final = Target(runtime=find_runtime("nodejs22.x"), arch=Arch.X86_64)
+# Asks the emulator, once it listens.
+ASK: Final = """
+const url = "http://127.0.0.1:8080/2015-03-31/functions/function/invocations";
+const ask = () => fetch(url, { method: "POST", body: '{"a": 1}' });
+const wait = () => new Promise((resolve) => setTimeout(resolve, 50));
+const answer = () => ask().catch(() => wait().then(answer));
+answer().then((found) => found.text()).then(console.log);
+setTimeout(() => process.exit(1), 60000).unref();
+"""
 TOOLS: Final = "/layerforge/tools/bin/python"
 PROXY: Final = "http://me:s3cret@proxy.example:3128"
 
@@ -67,14 +77,15 @@ def run(
         pytest.param(PYTHON_3_9, (2, 31), id="the suite's own Python"),
         pytest.param(PYTHON_3_13, (2, 31), id="a compiled Python"),
         pytest.param(ARM64, (2, 31), id="an emulated machine"),
+        pytest.param(NODE_22, (2, 31), id="Node.js"),
     ],
 )
-def test_a_stand_in_has_the_runtimes_python_and_an_old_glibc(
+def test_a_stand_in_has_the_runtimes_interpreter_and_an_old_glibc(
     containers: Containers, target: Target, glibc: tuple[int, int]
 ) -> None:
     image = containers.base_image(target)
 
-    assert image.python.startswith(f"{target.runtime.version}.")
+    assert image.interpreter.startswith(f"{target.runtime.version}.")
     assert (image.glibc, image.arch) == (glibc, target.arch)
 
 
@@ -131,6 +142,34 @@ def test_a_stand_in_looks_for_modules_where_lambda_does(
         "/opt/python",
         "/var/runtime",
     ]
+
+
+def test_a_stand_in_for_node_answers_events_as_lambda_does(
+    containers: Containers, engine: Engine
+) -> None:
+    image = containers.base_image(NODE_22)
+    code = (
+        "exports.handler = async (event) => {\n"
+        "  let refused = '';\n"
+        "  try { require('./esm.mjs'); } catch (error) { refused = error.code; }\n"
+        "  return { event, layer: require('layer'), refused };\n"
+        "};\n"
+    )
+    files = {
+        "/var/task/app.js": code.encode(),
+        "/var/task/esm.mjs": b"export default 1;\n",
+        "/opt/nodejs/node22/node_modules/layer/index.js": b"module.exports = 7;\n",
+        "/ask.js": ASK.encode(),
+    }
+    script = "/lambda-entrypoint.sh app.handler >/dev/null 2>&1 & exec node /ask.js"
+
+    said = run(engine, image, "sh", "-c", f"cd /var/task; {script}", files=files)
+
+    assert json.loads(said) == {
+        "event": {"a": 1},
+        "layer": 7,
+        "refused": "ERR_REQUIRE_ESM",
+    }
 
 
 def test_a_stand_in_does_not_start_without_a_handler(
@@ -245,7 +284,7 @@ class TestBuildImage:
 
         said = run(*built, TOOLS, "-c", code)
 
-        assert said == f"{built[1].python}\n"
+        assert said == f"{built[1].interpreter}\n"
 
     def test_pip_takes_no_wheel_that_the_runtime_could_not_load(
         self, built: tuple[Engine, Image]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +36,7 @@ from layerforge.target import Arch, Target, find_runtime, load_runtimes
 ROOT: Final = Path(__file__).parents[2]
 X86: Final = Target(runtime=find_runtime("python3.13"), arch=Arch.X86_64)
 ARM: Final = Target(runtime=find_runtime("python3.13"), arch=Arch.ARM64)
+NODE: Final = Target(runtime=find_runtime("nodejs22.x"), arch=Arch.X86_64)
 OWN: Final = ContainerSettings(image="own:{version}")
 LIBPQ: Final = {"DNF_PACKAGES": "libpq-devel", "APT_PACKAGES": "libpq-dev"}
 SEEN: Final = "x86_64\nglibc 2.34 3.13.9\n"
@@ -151,7 +154,11 @@ def test_an_image_is_what_a_job_saw_in_it(engine: FakeEngine) -> None:
     image = base_image(as_engine(engine), X86, OWN)
 
     assert (image.id, image.name) == ("sha256:amd64", "own:3.13")
-    assert (image.arch, image.glibc, image.python) == (Arch.X86_64, (2, 34), "3.13.9")
+    assert (image.arch, image.glibc, image.interpreter) == (
+        Arch.X86_64,
+        (2, 34),
+        "3.13.9",
+    )
 
 
 def test_an_image_is_looked_into_once(engine: FakeEngine) -> None:
@@ -162,22 +169,42 @@ def test_an_image_is_looked_into_once(engine: FakeEngine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "glibc"),
+    "said",
     [
-        pytest.param("glibc 2.26", (2, 26), id="getconf"),
-        pytest.param("ldd (GNU libc) 2.34", (2, 34), id="ldd"),
-        pytest.param("ldd (Debian GLIBC 2.31-13+deb11u11) 2.31", (2, 31), id="Debian"),
+        pytest.param("glibc 2.26", id="getconf"),
+        pytest.param("ldd (GNU libc) 2.34", id="ldd"),
+        pytest.param("ldd (Debian GLIBC 2.31-13+deb11u11) 2.31", id="Debian"),
     ],
 )
-def test_glibc_is_found_where_there_is_no_python(
-    said: str, glibc: tuple[int, int]
-) -> None:
-    engine = FakeEngine(present={"node": marks()}, said=f"x86_64\n{said}\n")
-    target = Target(runtime=find_runtime("nodejs22.x"), arch=Arch.X86_64)
+def test_an_image_of_glibc_without_the_interpreter_is_refused(said: str) -> None:
+    engine = FakeEngine(present={"own": marks()}, said=f"x86_64\n{said}\n")
 
-    image = base_image(as_engine(engine), target, ContainerSettings(image="node"))
+    with pytest.raises(ImageError) as caught:
+        base_image(as_engine(engine), NODE, ContainerSettings(image="own"))
 
-    assert (image.glibc, image.python) == (glibc, "")
+    assert (
+        caught.value.message == "own can't stand for nodejs22.x-x86_64: it has no node"
+    )
+
+
+def test_an_image_of_node_is_what_a_job_saw_in_it() -> None:
+    engine = FakeEngine(present={"own": marks()}, said="x86_64\nglibc 2.34 22.23.3\n")
+
+    image = base_image(as_engine(engine), NODE, ContainerSettings(image="own"))
+
+    assert (image.glibc, image.interpreter) == ((2, 34), "22.23.3")
+
+
+def test_an_image_of_another_node_is_refused() -> None:
+    engine = FakeEngine(present={"own": marks()}, said="x86_64\nglibc 2.34 20.19.5\n")
+
+    with pytest.raises(ImageError) as caught:
+        base_image(as_engine(engine), NODE, ContainerSettings(image="own"))
+
+    assert (
+        caught.value.message
+        == "own can't stand for nodejs22.x-x86_64: its node is 20.19.5"
+    )
 
 
 @pytest.mark.parametrize(
@@ -314,12 +341,39 @@ def test_a_build_image_is_of_its_runtime_and_its_packages(engine: FakeEngine) ->
     assert words["tag"] == name
     assert words["buildargs"].items() >= {
         ("BASE", "sha256:amd64"),
-        ("PYTHON", "3.13"),
+        ("VERSION", "3.13"),
         ("GLIBC", "2.34"),
         ("DNF_PACKAGES", "libpq-devel"),
         ("APT_PACKAGES", "libpq-dev"),
     }
     assert words["labels"]["layerforge.target"] == "python3.13-x86_64"
+
+
+@pytest.mark.parametrize(
+    ("target", "said", "own"),
+    [
+        pytest.param(X86, SEEN, {"install-tools", "manylinux.py"}, id="Python"),
+        pytest.param(NODE, "x86_64\nglibc 2.34 22.1.0\n", {"install-tools"}, id="Node"),
+    ],
+)
+def test_a_build_image_gets_the_tools_of_its_own_language(
+    target: Target, said: str, own: set[str]
+) -> None:
+    engine = FakeEngine(present={"own": marks()}, said=said)
+
+    build_image(
+        as_engine(engine),
+        target,
+        ContainerSettings(image="own"),
+        list,
+        SystemPackages(),
+    )
+
+    (words,) = engine.builds
+    with tarfile.open(fileobj=io.BytesIO(b"".join(words["fileobj"]))) as context:
+        names = context.getnames()
+    assert {name[6:] for name in names if name.startswith("tools/")} == own
+    assert {"Dockerfile", "install-packages"} < set(names)
 
 
 def test_other_packages_or_another_base_give_another_build_image(
@@ -390,7 +444,7 @@ def test_prune_leaves_bases_and_what_a_container_uses() -> None:
     [(17, None), (34, None), (35, False), (41, False)],
 )
 def test_tags_above_the_runtimes_glibc_are_denied(minor: int, answer: object) -> None:
-    source = (build_images_folder() / "manylinux.py").read_text()
+    source = (build_images_folder() / "python" / "manylinux.py").read_text()
     module: dict[str, Any] = {}
     exec(source.replace("@GLIBC@", "2.34"), module)  # noqa: S102 - it is ours
 
@@ -505,7 +559,8 @@ def test_nothing_is_asked_of_a_server_where_all_is_there(system: System) -> None
         pytest.param(
             ("python3.12", "x86_64"),
             "no image for python3.12-x86_64: no Debian suite has that Python, or its "
-            "source\nThere is python3.9, python3.11, python3.13.",
+            "source\nThere is python3.9, python3.11, python3.13, nodejs18.x, "
+            "nodejs20.x, nodejs22.x, nodejs24.x, nodejs26.x.",
             id="no such Python",
         ),
         pytest.param(

@@ -1,5 +1,7 @@
 """The strip engine, and every row of data/strip.toml by its own examples."""
 
+from dataclasses import replace
+
 import pytest
 
 from layerforge.strip import (
@@ -9,8 +11,10 @@ from layerforge.strip import (
     StripRule,
     all_rules,
     matcher,
+    rules_for,
     strip,
 )
+from layerforge.target import Target, find_arch, find_runtime
 from layerforge.tree import FileEntry
 
 RULES = all_rules()
@@ -25,6 +29,8 @@ def below_python(*rules: StripRule, keep: tuple[str, ...] = ()) -> Stripping:
 
 
 def dropped(rule: StripRule, path: str) -> bool:
+    """Say whether a rule drops a file, whatever it wants beside it."""
+    rule = replace(rule, beside=())
     return not strip([entry(f"python/{path}")], below_python(rule)).entries
 
 
@@ -135,3 +141,56 @@ def test_a_choice_is_never_more_than_one_name_holds(
     pattern: str, path: str, *, expected: bool
 ) -> None:
     assert matcher([pattern])(path) is expected
+
+
+README = StripRule(id="readmes", why="-", drop=("**/README*",), beside=("LICENSE*",))
+
+
+def test_a_file_that_a_rule_wants_beside_must_be_in_the_same_folder() -> None:
+    paths = ["a/LICENSE.txt", "a/README", "a/b/README", "c/README"]
+
+    stripped = strip([entry(f"python/{path}") for path in paths], below_python(README))
+
+    assert [removal.path for removal in stripped.removals] == ["python/a/README"]
+
+
+def test_the_digest_of_stripping_follows_what_must_be_beside() -> None:
+    anywhere = replace(README, beside=())
+
+    assert below_python(README).digest != below_python(anywhere).digest
+
+
+def ids_for(arch: str) -> set[str]:
+    target = Target(runtime=find_runtime("nodejs22.x"), arch=find_arch(arch))
+    return {rule.id for rule in rules_for(target, Profile.SAFE)}
+
+
+def test_a_rule_for_one_architecture_holds_for_no_other() -> None:
+    assert ids_for("x86_64") - ids_for("arm64") == {"arm64-libraries"}
+    assert ids_for("arm64") - ids_for("x86_64") == {"x64-libraries"}
+
+
+def test_a_language_has_its_own_rules_alone() -> None:
+    target = Target(runtime=find_runtime("nodejs22.x"), arch=find_arch("arm64"))
+
+    assert {rule.ecosystem for rule in rules_for(target, Profile.SLIM)} == {"node"}
+
+
+@pytest.mark.parametrize("folder", ["pg", "@scope/pg", "a/node_modules/pg"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("LICENSE", "LICENSE.md", "License.md", "licence", "LICENCE.markdown"),
+        *("UNLICENSE.md", "COPYING.md", "NOTICE.md", "LICENSE-MIT.md", "COPYRIGHT.md"),
+        *("ThirdPartyNotices.md", "THIRD_PARTY.md", "AUTHORS.md", "PATENTS.md"),
+        *("README.md", "package.json"),
+    ],
+)
+def test_licences_and_manifests_of_npm_packages_stay(folder: str, name: str) -> None:
+    target = Target(runtime=find_runtime("nodejs22.x"), arch=find_arch("arm64"))
+    path = f"nodejs/node_modules/{folder}/{name}"
+
+    rules = rules_for(target, Profile.SLIM)
+    left = strip([entry(path)], Stripping(root="nodejs/node_modules/", rules=rules))
+
+    assert left.removals == ()

@@ -43,6 +43,18 @@ def _base(spec: LayerSpec, target: Target) -> str:
     )
 
 
+def _refuse_bytecode(spec: LayerSpec, target: Target) -> None:
+    if spec.bytecode:
+        raise _no_bytecode(target)
+
+
+def _no_bytecode(target: Target) -> ConfigError:
+    return ConfigError(
+        f"bytecode is asked for, and {target.runtime} has none",
+        remedy="Leave out --bytecode.",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Node:
     """What `Ecosystem` promises, for the Node.js runtimes."""
@@ -60,9 +72,11 @@ class _Node:
     ) -> tuple[Lock, Mapping[str, Pack]]:
         from layerforge.ecosystems.node.locking import make_lock  # noqa: PLC0415 - as above
 
+        _refuse_bytecode(spec, target)
         return make_lock(spec, target, _base(spec, target), tools, preferred=preferred)
 
-    def hold(self, lock: Lock, path: Path, spec: LayerSpec, _target: Target) -> None:
+    def hold(self, lock: Lock, path: Path, spec: LayerSpec, target: Target) -> None:
+        _refuse_bytecode(spec, target)
         hold_to_inputs(path, spec)
 
     def check(self, _lock: Lock, spec: LayerSpec, _target: Target) -> None:
@@ -100,10 +114,7 @@ class _Node:
         return same_file(one, other)
 
     def choose_compiler(self, target: Target, _present: str, _tools: Tools) -> str:
-        raise ConfigError(
-            f"bytecode is asked for, and {target.runtime} has none",
-            remedy="Leave out --bytecode.",
-        )
+        raise _no_bytecode(target)
 
     def add_bytecode(
         self,

@@ -84,7 +84,7 @@ def trace(
 
 
 def _node(target: Target, tools: Tools) -> Path:
-    """Have a Node.js of the target's own version, which decides what packages export."""
+    """Have a Node.js like the target's, whose version decides what packages export."""
     major = max(target.runtime.version_info[0], _OLDEST)
     try:
         return find_node(str(major), tools)

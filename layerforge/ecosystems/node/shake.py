@@ -90,12 +90,12 @@ def _check(spec: LayerSpec) -> None:
     for path in spec.entry_points:
         if path.suffix in _TYPESCRIPT:
             raise ConfigError(
-                f"{spec.name}: {path} is TypeScript, and only JavaScript can be followed",
-                remedy="Name what it is compiled to as the entry point.",
+                f"{spec.name}: the entry point {path} is TypeScript",
+                remedy="Only JavaScript can be followed: name what it is compiled to.",
             )
         if path.suffix not in _CODE:
             raise ConfigError(
-                f"{spec.name}: the entry point {path} is no JavaScript",
+                f"{spec.name}: the entry point {path} is not JavaScript",
                 remedy="Name files that end in .js, .cjs or .mjs.",
             )
 

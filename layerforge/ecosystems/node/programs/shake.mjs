@@ -13,6 +13,7 @@ import { createRequire } from "node:module";
 const asked = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
 const { nft, layer, base, entryPoints, cpu } = asked;
 const CODE = /\.[cm]?js$/;
+const FOREIGN_SCHEME = /^(?!node:)[a-z][a-z\d+.-]*:/; // what other runtimes have, or data
 const MODULES = `${path.sep}node_modules${path.sep}`;
 
 // It evaluates what code says of the machine: that is Lambda's, wherever this runs.
@@ -40,7 +41,7 @@ async function resolved(name, parent, job, required) {
     const found = await tried(name, place, job, required);
     if (found.length && !found.some(isForeign)) return found;
   }
-  missing.set(`${name}\0${parent}`, { name, parent: told(parent) });
+  if (!FOREIGN_SCHEME.test(name)) missing.set(`${name}\0${parent}`, { name, parent: told(parent) });
   throw new Error("not found");
 }
 

@@ -285,7 +285,7 @@ def _refuse_failures(answer: requests.Response, url: str, sign_in: str) -> None:
     if status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
         return
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
-        raise NotFound(said, remedy="Is the address of the index right?")
+        raise NotFound(said, remedy="Is the address right, and the file still there?")
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         name = urlsplit(answer.url).hostname
         raise FetchError(said, remedy=sign_in.format(host=host, name=name))

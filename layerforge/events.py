@@ -41,9 +41,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A started task ended well."""
+    """A started task ended well, with ``size`` bytes where it was to fetch some."""
 
     task: str
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -230,7 +230,8 @@ class _Carrier:
                 if not self.stop.is_set():
                     self.listen(Failed(task=download.name, reason=str(error)))
                 raise
-            self.listen(Finished(task=download.name))
+            size = self.store.artifact(download.digest).stat().st_size
+            self.listen(Finished(task=download.name, size=size))
         return self.store.artifact(download.digest)
 
     def _obtain(self, download: Download) -> None:

@@ -80,8 +80,8 @@ class BuildReport:
 
     @property
     def target(self) -> str:
-        """The target as people write it."""
-        return f"{self.runtime}-{self.architecture}"
+        """The target as people write it, with all runtimes as in the zip's name."""
+        return "-".join((*self.runtimes, self.architecture))
 
 
 def summarise(removals: Iterable[Removal]) -> tuple[RemovalReport, ...]:

@@ -214,8 +214,8 @@ def _read_requirements(fields: Fields, folder: Path) -> Requirements:
         )
         return Requirements()
     for key in named[1:]:
-        fields.get(key, _anything, None)
-        fields.wrong(key, f"none beside {named[0]}", None)
+        found = fields.get(key, _anything, None)
+        fields.wrong(key, f"none beside {named[0]}", found)
     asked = _READERS[named[0]](fields, folder)
     if (extras or groups) and (asked.file is None or not asked.is_project):
         key = "extras" if extras else "groups"
@@ -259,7 +259,8 @@ def _of_its_language(layer: LayerSpec, fields: Fields) -> LayerSpec:
             continue
         for key, nothing in keys.items():
             if fields.has(key):
-                fields.wrong(key, f"none: only layers for {language} have it", None)
+                found = getattr(layer, key.replace("-", "_"))
+                fields.wrong(key, f"none: only layers for {language} have it", found)
             layer = replace(layer, **{key.replace("-", "_"): nothing})
     return layer
 

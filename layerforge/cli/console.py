@@ -211,7 +211,7 @@ class _Voice:
         elif isinstance(event, Finished):
             # A line is for what is whole; an error speaks for itself.
             started = self._tasks[event.task]
-            size = f" ({started.total:,} bytes)" if started.total else ""
+            size = f" ({event.size:,} bytes)" if event.size else ""
             self._tell(f"{started.done} {event.task}{size}")
 
     def _detail(self, event: Started | Progress | Said | Finished | Failed) -> None:

@@ -12,8 +12,8 @@ from layerforge.cli.options import (
     jobs_of,
     selection_options,
 )
+from layerforge.ecosystems import ecosystem_of
 from layerforge.errors import ConfigError
-from layerforge.lock import dump_requirements
 from layerforge.plan import check_lock
 
 
@@ -31,5 +31,6 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
             f"a requirements file is for one target, and there are {len(jobs)}",
             remedy="Name one layer, --runtime and --arch.",
         )
-    lines = dump_requirements(check_lock(jobs[0]))
+    [job] = jobs
+    lines = ecosystem_of(job.target).export(check_lock(job))
     console.result(lines, {"format": 1, "requirements": lines.splitlines()})

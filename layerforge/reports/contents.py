@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 from layerforge.limits import DIRECT_UPLOAD_LIMIT, UNZIPPED_LIMIT
 from layerforge.manifest import BuildReport
 from layerforge.reports.columns import bytes_of, clipped, columns, mebibytes
+from layerforge.reports.paths import shown_place
 from layerforge.target import Arch
 from layerforge.tree import FileEntry
 
@@ -58,12 +59,16 @@ class Contents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A package of a zip, or as near to one as names tell; ``size`` in bytes."""
+    """A package of a zip, or as near to one as names tell; ``size`` in bytes.
+
+    ``location`` is told as in `Pin`.
+    """
 
     name: str
     version: str
     size: int
     files: int
+    location: str = ""
 
 
 def parts_of(contents: Contents) -> tuple[Part, ...]:
@@ -75,7 +80,13 @@ def parts_of(contents: Contents) -> tuple[Part, ...]:
     """
     if contents.manifest and contents.is_as_built:
         parts = [
-            Part(name=row.name, version=row.version, size=row.size, files=row.files)
+            Part(
+                name=row.name,
+                version=row.version,
+                size=row.size,
+                files=row.files,
+                location=row.location,
+            )
             for row in contents.manifest.packages
         ]
         own = Part(
@@ -163,7 +174,7 @@ def _packages(parts: Sequence[Part], unzipped: int) -> list[str]:
     rows = [("package", "version", "files", "bytes", "share")]
     rows += [
         (
-            clipped(part.name, _NAME_WIDTH),
+            clipped(shown_place(part.name, part.location), _NAME_WIDTH),
             clipped(part.version, _VERSION_WIDTH),
             f"{part.files:,}",
             bytes_of(part.size),

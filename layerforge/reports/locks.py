@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from layerforge.lock import Lock, Pin
 from layerforge.plan import BuildPlan, Job
 from layerforge.reports.columns import bytes_of, clipped, columns, counted, mebibytes
-from layerforge.reports.paths import shown_path
+from layerforge.reports.paths import shown_path, shown_place
 
 _NAME_WIDTH = 34
 _VERSION_WIDTH = 16
@@ -39,16 +39,12 @@ def plan_text(plan: BuildPlan) -> str:
         lines.append("  fetch   what is then pinned and not in the store")
     else:
         lines.append(f"  lock    {shown_path(job.lock_file)}")
-        missing = sum(pin.size for pin in plan.missing)
-        lines.append(
-            f"  fetch   {len(plan.missing)} of {len(plan.lock.pins)} archives, "
-            f"{bytes_of(missing)} bytes"
-        )
+        lines.append(_fetching(plan.missing, len(plan.lock.pins)))
         rows = [
             (
-                clipped(pin.name, _NAME_WIDTH),
+                clipped(shown_place(pin.name, pin.location), _NAME_WIDTH),
                 clipped(pin.version, _VERSION_WIDTH),
-                bytes_of(pin.size),
+                bytes_of(pin.size) if pin.size else "",
                 _state(pin, plan),
             )
             for pin in plan.lock.pins
@@ -80,6 +76,13 @@ def plan_document(plan: BuildPlan) -> dict[str, Any]:
         "rules": [rule.id for rule in job.stripping.rules],
         "zip": str(job.output),
     }
+
+
+def _fetching(missing: Sequence[Pin], number: int) -> str:
+    """Say what is to be fetched; npm's locks don't tell the sizes."""
+    size = sum(pin.size for pin in missing)
+    told = f", {bytes_of(size)} bytes" if size or not missing else ""
+    return f"  fetch   {len(missing)} of {number} archives{told}"
 
 
 def _state(pin: Pin, plan: BuildPlan) -> str:

@@ -12,6 +12,12 @@ def shown_path(path: Path) -> str:
     return str(absolute.relative_to(here) if absolute.is_relative_to(here) else path)
 
 
+def shown_place(name: str, location: str) -> str:
+    """Name a package so that it is told from others: "a > b" is the b inside of a."""
+    place = location.removeprefix("node_modules/")
+    return place.replace("/node_modules/", " > ") or name
+
+
 def with_shown_paths(text: str) -> str:
     """Write every path in a sentence from where the user stands, if it is below."""
     here = Path.cwd()

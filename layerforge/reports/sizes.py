@@ -5,6 +5,7 @@ from __future__ import annotations
 from layerforge.limits import UNZIPPED_LIMIT
 from layerforge.manifest import BuildReport
 from layerforge.reports.columns import bytes_of, clipped, columns, counted, mebibytes
+from layerforge.reports.paths import shown_place
 
 _NAME_WIDTH = 34
 _VERSION_WIDTH = 16
@@ -15,7 +16,10 @@ def size_table(report: BuildReport) -> str:
     rows = [("package", "version", "bytes", "share")]
     packages = sorted(report.packages, key=lambda row: (-row.size, row.name))
     own = report.unzipped - sum(package.size for package in packages)
-    weights = [(package.name, package.version, package.size) for package in packages]
+    weights = [
+        (shown_place(package.name, package.location), package.version, package.size)
+        for package in packages
+    ]
     if own:
         weights.append(("files of your own", "", own))
     for name, version, size in weights:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.e2e.program import Program
 from tests.elf_files import DATA, TEXT, make_elf, set_field
+from tests.registry import Registry
 from tests.servers import Index
 from tests.wheels import make_wheel
 
@@ -54,3 +55,16 @@ def web(layerforge: Program) -> Program:
     """The program beside a requirements.in of one pure package."""
     layerforge.write("requirements.in", "demo\n")
     return layerforge
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    with Registry(tmp_path) as registry:
+        yield registry
+
+
+@pytest.fixture
+def node(layerforge: Program, registry: Registry) -> Program:
+    """The program beside an .npmrc, where there is neither Node.js nor npm."""
+    layerforge.write(".npmrc", f"registry={registry.url}/\n")
+    return layerforge.elsewhere(variables={"PATH": "/nonexistent"})

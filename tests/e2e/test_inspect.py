@@ -83,12 +83,12 @@ def test_divides_another_builders_zip_by_what_can_be_imported(
     assert (document["layer"], document["target"]) == (None, None)
     assert document["native"] == {"x86_64": 2}
     assert [tuple(part.values()) for part in document["packages"]] == [
-        ("numpy", "2.0", size + 9, 2),
-        ("numpy.libs", "", size, 1),
-        ("six", "1.17", 8, 2),
-        ("PIL", "", 5, 1),
-        ("pillow", "12.0", 4, 1),
-        ("bin/", "", 1, 1),
+        ("numpy", "2.0", size + 9, 2, ""),
+        ("numpy.libs", "", size, 1, ""),
+        ("six", "1.17", 8, 2, ""),
+        ("PIL", "", 5, 1, ""),
+        ("pillow", "12.0", 4, 1, ""),
+        ("bin/", "", 1, 1, ""),
     ]
 
 

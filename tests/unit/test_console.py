@@ -22,7 +22,7 @@ JOB_EVENTS = (
 FETCHED = (
     Started(task="lxml-5.3.0.whl", total=12345),
     Progress(task="lxml-5.3.0.whl", done=1000),
-    Finished(task="lxml-5.3.0.whl"),
+    Finished(task="lxml-5.3.0.whl", size=12345),
 )
 
 

@@ -266,7 +266,7 @@ class TestEvents:
         assert heard == [
             Started(task=NAME, total=5),
             Progress(task=NAME, done=5),
-            Finished(task=NAME),
+            Finished(task=NAME, size=5),
         ]
 
     def test_are_silent_about_what_is_there(

@@ -59,7 +59,7 @@ DOORS: Final[dict[str, set[str]]] = {
         "ecosystems.python",
         "indexes",
     },
-    "tomli_w": {"lock"},
+    "tomli_w": {"ecosystems.node", "lock"},
     "urllib3": {"client", "containers"},
     "uv": {"ecosystems.python"},
 }

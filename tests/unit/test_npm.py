@@ -178,8 +178,7 @@ class TestFinding:
             npm.lock(FILES, ("install",))
 
         assert caught.value.message == (
-            "there is no npm (from 9 on) to make a lock with, and, for that of a "
-            "container, no engine answers"
+            "there is no npm (9 or newer) to make a lock with, and no engine answers"
         )
         assert caught.value.remedy == (
             "Install npm; or have it by pip install 'layerforge[node]'; or start "

@@ -451,9 +451,7 @@ def test_a_manifest_that_is_none_is_refused(text: str, reason: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check_manifest(npm_lock("aliases"), text, "package.json")
 
-    assert caught.value.message.startswith(
-        f"package.json is not a package.json: {reason}"
-    )
+    assert caught.value.message.startswith(f"package.json is malformed: {reason}")
 
 
 @pytest.mark.parametrize("name", ["aliases", "platforms", "workspaces"])

@@ -248,7 +248,7 @@ class TestRuntimesTable:
         )
 
     def test_the_sdk_of_node_is_a_scope(self) -> None:
-        assert find_runtime("nodejs22.x").sdk == ("@aws-sdk/*",)
+        assert find_runtime("nodejs22.x").sdk == ("@aws-sdk/*", "@smithy/*")
 
 
 class TestHostLibraries:

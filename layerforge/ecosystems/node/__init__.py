@@ -75,7 +75,7 @@ class _Node:
         _refuse_bytecode(spec, target)
         return make_lock(spec, target, _base(spec, target), tools, preferred=preferred)
 
-    def hold(self, lock: Lock, path: Path, spec: LayerSpec, target: Target) -> None:
+    def hold(self, _lock: Lock, path: Path, spec: LayerSpec, target: Target) -> None:
         _refuse_bytecode(spec, target)
         hold_to_inputs(path, spec)
 

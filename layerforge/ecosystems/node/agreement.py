@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from layerforge.ecosystems.node.packagelock import (
     Dependency,
@@ -14,6 +15,15 @@ from layerforge.ecosystems.node.packagelock import (
     find_package,
 )
 from layerforge.errors import ConfigError, LockError
+
+_INCOMPLETE: Final = (
+    "Remove the lock and node_modules, and make it again: "
+    "npm install --package-lock-only --ignore-scripts"
+)
+_LEADING_OUT: Final = (
+    "npm locks nothing for a folder outside of the project: make it a workspace below "
+    "it, or have npm take it as a package (install-links=true in .npmrc, a new lock)."
+)
 
 
 def check_manifest(lock: PackageLock, text: str, where: str, folder: str = "") -> None:
@@ -26,7 +36,9 @@ def check_manifest(lock: PackageLock, text: str, where: str, folder: str = "") -
     try:
         manifest = dependencies_of(json.loads(text))
     except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{where} is not a package.json: {error}") from error
+        raise ConfigError(
+            f"{where} is malformed: {error}", remedy="Mend it, and try again."
+        ) from error
     locked: Sequence[Dependency] = ()
     for package in lock.packages:
         if package.path == folder:
@@ -49,7 +61,7 @@ def check_complete(lock: PackageLock) -> None:
     """
     paths = {each.path for each in lock.packages}
     missing = [
-        f"\n  {wish.name} {wish.range}, for {package.path or 'the project'}"
+        (wish, package)
         for package in lock.packages
         if not (package.dev or package.link or package.source is Source.BUNDLED)
         for wish in package.dependencies
@@ -57,10 +69,15 @@ def check_complete(lock: PackageLock) -> None:
         and find_package(wish.name, package.path, paths) is None
     ]
     if missing:
+        lines = "".join(
+            f"\n  {wish.name} {wish.range}, for {package.path or 'the project'}"
+            for wish, package in missing
+        )
+        # Of what a project's links lead out to, npm locks nothing.
+        outside = all(package.path.startswith("..") for _, package in missing)
         raise LockError(
-            f"the lock has no entry for what its packages need:{''.join(missing)}",
-            remedy="Remove the lock and node_modules, and make it again: "
-            "npm install --package-lock-only --ignore-scripts",
+            f"the lock has no entry for what its packages need:{lines}",
+            remedy=_LEADING_OUT if outside else _INCOMPLETE,
         )
 
 

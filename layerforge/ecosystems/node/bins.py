@@ -55,7 +55,7 @@ def _links(package: Package, base: str) -> Iterator[tuple[str, str]]:
     """Give each program's link and its own path, below /opt."""
     start = package.path.rindex(_MODULES) + len(_MODULES)
     for name, program in package.bin:
-        bare = posixpath.basename(_inside(name))
+        bare = posixpath.basename(_inside(name.replace(":", "/")))
         target = _inside(program)
         if bare and target:
             link = f"{base}{package.path[:start]}.bin/{bare}"

@@ -14,7 +14,7 @@ from typing import Final
 
 from layerforge.containers.image import Image
 from layerforge.containers.settings import SystemPackages
-from layerforge.containers.task import EngineError, Task
+from layerforge.containers.task import EngineError, ImageError, Task
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.npm import npm_secrets
 from layerforge.ecosystems.node.npmrc import NpmSettings
@@ -83,8 +83,8 @@ def _image(
 ) -> Image:
     try:
         return have_build_image(target, packages, tools)
-    except EngineError as error:
-        raise EngineError(
+    except (EngineError, ImageError) as error:
+        raise type(error)(
             f"{package} is a commit ({package.resolved}), which npm packs in a "
             f"container, and {error.message}",
             remedy=f"{error.remedy} Or take a release of it from a registry.".lstrip(),

@@ -22,6 +22,6 @@ def _findings(tree: Tree, target: Target) -> Iterator[Finding]:
             severity=Severity.WARNING,
             message=f"{name} is an ES module, which require() of {target.runtime} "
             "refuses",
-            remedy=f"Import it: await import('{name}'); or take nodejs24.x or newer, or "
-            "a version that is also CommonJS.",
+            remedy=f"Import it: await import('{name}'); or take nodejs24.x, or newer; "
+            "or a version that is CommonJS as well.",
         )

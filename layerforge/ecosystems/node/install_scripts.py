@@ -116,9 +116,11 @@ def _judge(
     binary = next(_loadable(entries, target), None)
     if binary:
         return verdict(f"It brings {binary.path}.")
-    other = next(_platform_packages(package, present, target), None)
-    if other:
-        return verdict(f"{other} brings its binary.")
+    others = list(_platform_packages(package, present, target))
+    if others:
+        # Of two, as with sharp, one has the libraries that the other's binary needs.
+        verb = "brings" if len(others) == 1 else "bring"
+        return verdict(f"{' and '.join(map(str, others))} {verb} its binary.")
     return verdict("It brings no binary for the target.", run=True)
 
 

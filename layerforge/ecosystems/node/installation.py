@@ -13,6 +13,8 @@ from typing import Final
 from layerforge.ecosystems.node.integrity import digest_of
 from layerforge.ecosystems.node.lockfiles import load_package_lock, read_text
 from layerforge.ecosystems.node.packagelock import (
+    Dependency,
+    Group,
     Package,
     PackageLock,
     Source,
@@ -21,7 +23,7 @@ from layerforge.ecosystems.node.packagelock import (
 from layerforge.ecosystems.node.selection import layer_paths, select
 from layerforge.lock import Lock, Pin, sorted_pins
 from layerforge.spec import LayerSpec, unreadable
-from layerforge.target import Target
+from layerforge.target import Runtime, Target
 
 _MODULES: Final = "node_modules/"
 
@@ -96,8 +98,10 @@ def _inputs(path: Path, spec: LayerSpec) -> str:
 
 
 def _roots(lock: PackageLock, packages: Mapping[str, Package]) -> tuple[str, ...]:
-    found = (f"{_MODULES}{wish.name}" for wish in lock.project.dependencies)
-    return tuple(place for place in found if place in packages)
+    """Give the places of what the project asks for; npm links its workspaces too."""
+    asked = (f"{_MODULES}{wish.name}" for wish in _needs(lock.project))
+    links = (one.path for one in lock.packages if one.link and not one.dev)
+    return tuple(sorted({*asked, *links} & {*packages}))
 
 
 def _pin(package: Package, installation: Installation) -> Pin:
@@ -119,8 +123,13 @@ def _filename(package: Package) -> str:
     return f"{package.name.lstrip('@').replace('/', '-')}-{package.version}.tgz"
 
 
+def _needs(package: Package) -> Iterator[Dependency]:
+    """Give what a package asks for, but for what only its own developers need."""
+    return (each for each in package.dependencies if each.group is not Group.DEV)
+
+
 def _dependencies(package: Package, packages: Mapping[str, Package]) -> Iterator[str]:
-    for wish in package.dependencies:
+    for wish in _needs(package):
         place = find_package(wish.name, package.path, packages)
         # What is bundled has no pin.
         if place and packages[place].source is not Source.BUNDLED:
@@ -167,7 +176,7 @@ def _without_sdk(installation: Installation, target: Target) -> Installation:
     brought = {
         place
         for place, package in packages.items()
-        if any(fnmatchcase(package.name, form) for form in target.runtime.sdk)
+        if _is_brought(package, target.runtime)
     }
     kept = reach(installation.roots, packages, without=brought)
     left = {
@@ -181,6 +190,15 @@ def _without_sdk(installation: Installation, target: Target) -> Installation:
         packages=left,
         roots=tuple(place for place in installation.roots if place in left),
         provided=tuple(sorted(names)),
+    )
+
+
+def _is_brought(package: Package, runtime: Runtime) -> bool:
+    """Say whether a runtime has a package: by no other name, and in no other's files."""
+    return (
+        package.folder == package.name
+        and package.source is not Source.BUNDLED
+        and any(fnmatchcase(package.name, form) for form in runtime.sdk)
     )
 
 
@@ -203,7 +221,7 @@ def reach(
         if place in reached or place in barred:
             continue
         reached.add(place)
-        for wish in packages[place].dependencies:
+        for wish in _needs(packages[place]):
             found = find_package(wish.name, place, packages)
             waiting += [found] if found else []
     return reached

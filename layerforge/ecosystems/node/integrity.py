@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 from layerforge.ecosystems.node.packagelock import Package
@@ -23,22 +25,25 @@ def digest_of(package: Package) -> str:
 
     Raises `LockError` where it has none that could be checked.
     """
-    matches = map(_ENTRY.fullmatch, package.integrity.split())
-    found = {match[1]: match[2] for match in matches if match}
-    for algorithm, size in _SIZES.items():
+    found = dict(_digests(package.integrity))
+    for algorithm in _SIZES:
         if algorithm in found:
-            try:
-                digest = base64.b64decode(found[algorithm], validate=True)
-            except binascii.Error:
-                continue
-            if len(digest) == size:
-                return digest.hex()
+            return found[algorithm].hex()
     told = f"is {package.integrity!r}" if package.integrity else "is missing"
     raise LockError(
         f"the lock can't say what {package} ({package.path}) is: its integrity {told}",
         remedy="Have npm put it in: remove the package's entry from the lock and run "
         "npm install --package-lock-only --ignore-scripts",
     )
+
+
+def _digests(integrity: str) -> Iterator[tuple[str, bytes]]:
+    """Give each well-formed entry: its algorithm, and the digest."""
+    for match in filter(None, map(_ENTRY.fullmatch, integrity.split())):
+        with suppress(binascii.Error):
+            digest = base64.b64decode(match[2], validate=True)
+            if len(digest) == _SIZES[match[1]]:
+                yield match[1], digest
 
 
 def is_weak(digest: str) -> bool:

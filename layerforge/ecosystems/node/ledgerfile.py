@@ -1,7 +1,7 @@
 """The size ledger: what each package of a package-lock.json weighs in a layer.
 
-npm's lock has no room for it, so it lies beside: layerforge-ledger.LAYER-TARGET.toml, to
-be committed as well. It is for people, reviews and checks; a build works without it.
+npm's lock has no room for it, so layerforge-ledger.LAYER-TARGET.toml lies beside, to be
+committed as well. It is for people, reviews and checks; a build works without it.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def with_ledger(lock: Lock, path: Path) -> Lock:
             replace(pin, weight=_weight(rows.get((pin.id, pin.version))))
             for pin in lock.pins
         )
-        return replace(lock, pins=pins, stripping=document["stripping"])
+        return replace(lock, pins=pins, stripping=str(document["stripping"]))
     except (OSError, ValueError, KeyError, TypeError):
         return lock
 
 
 def write_ledger(lock: Lock, path: Path) -> None:
-    """Write what packages weigh, where that is known of all; equal weights, equal text."""
+    """Write what packages weigh, if that is known of all; equal weights, equal text."""
     import tomli_w  # noqa: PLC0415 - a build that changes nothing writes none
 
     weights = {pin.id: pin.weight for pin in lock.pins if pin.weight}
@@ -62,7 +62,7 @@ def write_ledger(lock: Lock, path: Path) -> None:
         ],
     }
     text = tomli_w.dumps(document)
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
+    if not path.exists() or path.read_bytes() != text.encode():
         replace_file(path, text)
 
 

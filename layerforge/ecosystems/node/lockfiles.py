@@ -1,8 +1,8 @@
 """Which file is a Node.js layer's lock, and what it was made from.
 
-A package.json has its lock beside it, as npm, pnpm and yarn have. What layerforge itself
-has resolved, for a list of packages or from another tool's lock, is a package-lock.json
-by a name of its own, which is also told what it was made from.
+A package.json has its lock beside it, as npm, pnpm and yarn have it. What layerforge
+itself has resolved, of a list of packages or of another tool's lock, is in a
+package-lock.json by a name of its own, which also says what it was made from.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from layerforge.ecosystems.node.agreement import check_manifest
+from layerforge.ecosystems.node.agreement import check_complete, check_manifest
 from layerforge.ecosystems.node.manifests import manifest_of
 from layerforge.ecosystems.node.npmrc import read_npmrc
 from layerforge.ecosystems.node.packagelock import PackageLock, parse_package_lock
@@ -48,7 +48,7 @@ def foreign_lock(spec: LayerSpec) -> Path | None:
 
 
 def ledger_path(spec: LayerSpec, target: Target) -> Path:
-    """Say where the sizes of a layer's packages are kept, which npm's lock can't hold."""
+    """Say where the sizes of a layer's packages are, which npm's lock can't hold."""
     name = f"layerforge-ledger.{spec.name}-{target.slug}.toml"
     return lock_path(spec).with_name(name)
 
@@ -96,6 +96,7 @@ def hold_to_inputs(path: Path, spec: LayerSpec) -> None:
         if package.path and not package.installed:
             file = path.parent / package.path / "package.json"
             check_manifest(lock, read_text(file), str(file), package.path)
+    check_complete(lock)
 
 
 def read_text(path: Path) -> str:

@@ -12,7 +12,6 @@ from layerforge.ecosystems.node.installation import read_installation, to_lock
 from layerforge.ecosystems.node.lockfiles import (
     foreign_lock,
     hold_to_inputs,
-    load_package_lock,
     lock_path,
     manifest_text,
     read_text,

@@ -297,8 +297,8 @@ def _had(image: Callable[[], Image]) -> Image:
         return image()
     except EngineError as error:
         raise LockError(
-            f"there is no npm (from {_OLDEST} on) to make a lock with, and, for that "
-            f"of a container, {error.message}",
+            f"there is no npm ({_OLDEST} or newer) to make a lock with, and "
+            f"{error.message}",
             remedy=f"Install npm; or have it by {EXTRA}; or start Docker; or bring a "
             f"{LOCK_NAME}, which needs none of these.",
         ) from error

@@ -146,6 +146,7 @@ def parse_package_lock(
     if "" not in packages:
         raise _damaged(where, "the project's own entry is missing")
     paths = ["", *sorted(path for path in packages if path)]
+    packages = _without_own_bundle(packages)
     read = {path: _package(path, packages[path], where, registries) for path in paths}
     return PackageLock(
         name=read[""].name,
@@ -210,6 +211,20 @@ def _document(text: str, where: str) -> dict[str, Any]:
     if not isinstance(document.get("packages"), dict):
         raise _damaged(where, "packages is missing")
     return document
+
+
+def _without_own_bundle(packages: Mapping[str, Any]) -> dict[str, Any]:
+    """Have only what lies in another package's tarball be in a bundle.
+
+    npm says so of what the project itself bundles as well, which it fetches like any.
+    """
+    bundled = {
+        path
+        for path, row in packages.items()
+        if isinstance(row, dict) and row.get("inBundle")
+    }
+    own = {path for path in bundled if path.split(f"/{_MODULES}")[0] in bundled}
+    return {**packages, **{path: {**packages[path], "inBundle": False} for path in own}}
 
 
 def _package(

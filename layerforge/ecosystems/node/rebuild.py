@@ -19,7 +19,13 @@ from layerforge.containers.hints import hint
 from layerforge.containers.image import Image
 from layerforge.containers.secrets import index_secrets
 from layerforge.containers.settings import SystemPackages
-from layerforge.containers.task import SECRETS_FOLDER, EngineError, Task, TaskError
+from layerforge.containers.task import (
+    SECRETS_FOLDER,
+    EngineError,
+    ImageError,
+    Task,
+    TaskError,
+)
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.installation import reach
 from layerforge.ecosystems.node.npmrc import NpmSettings, dump_npmrc
@@ -90,13 +96,14 @@ class Rebuilder:
     def _image(self, packages: Sequence[Package]) -> Image:
         try:
             return have_build_image(self.target, self.packages, self.tools)
-        except EngineError as error:
-            raise EngineError(
+        except (EngineError, ImageError) as error:
+            skips = "{" + ", ".join(f'"{one.name}" = "skip"' for one in packages) + "}"
+            raise type(error)(
                 f"the install scripts of {', '.join(map(str, packages))} must be run "
                 f"for {self.target}, and {error.message}",
                 remedy=f"{error.remedy} Or take versions that bring binaries for the "
                 "target, or, if the layer can do without, skip them: "
-                f"{_SKIP.format(packages[0].name)}.".lstrip(),
+                f"install-scripts = {skips}.".lstrip(),
             ) from error
 
     def _rebuilt(

@@ -46,7 +46,7 @@ def choose_interpreter(target: Target, present: str, tools: Tools) -> str:
     if versions:
         return present if present in versions else versions[0]
     try:
-        return tools.containers.base_image(target).python
+        return tools.containers.base_image(target).interpreter
     except BuildError as error:
         raise LockError(
             f"bytecode for {target} needs Python {minor}: there is none on this "
@@ -150,8 +150,8 @@ def _run_compiler(
         image = tools.containers.base_image(target)
     except BuildError as error:
         raise _no_interpreter(version, here, error.message) from error
-    if image.python != version:
-        raise _no_interpreter(version, here, f"{image.name} has {image.python}")
+    if image.interpreter != version:
+        raise _no_interpreter(version, here, f"{image.name} has {image.interpreter}")
     task = Task(
         name=f"bytecode for {target}",
         doing="compiling",

@@ -13,7 +13,7 @@ from itertools import chain
 from layerforge import __version__
 from layerforge.archive import write_archive
 from layerforge.ecosystems import Tools, ecosystem_of
-from layerforge.errors import DamagedLockError, LockError
+from layerforge.errors import DamagedLockError, LockError, UnsuitableLockError
 from layerforge.events import Noted
 from layerforge.files import replace_file
 from layerforge.hashes import labelled
@@ -31,7 +31,6 @@ from layerforge.manifest import (
 from layerforge.oversize import explain_size, refuse_hopeless
 from layerforge.pack import Pack
 from layerforge.plan import Job, present_lock
-from layerforge.proof import prove
 from layerforge.records import remember_build
 from layerforge.strip import Removal, Stripped, difference, strip
 from layerforge.tree import FileEntry, Tree, refuse_difference, unite
@@ -73,11 +72,16 @@ def build_layer(job: Job, tools: Tools, *, probe: bool = False) -> BuildReport:
     still what they were. `records.last_build` tells whether it is worth doing.
     """
     made = _make(job, tools)
+    locks = [made.lock]
     findings = _verified(made.tree, job)
     for other in job.others:
-        refuse_difference(made.tree, _make(other, tools).tree, str(job), str(other))
+        made_too = _make(other, tools)
+        refuse_difference(made.tree, made_too.tree, str(job), str(other))
+        locks.append(made_too.lock)
         findings = (*dict.fromkeys((*findings, *_verified(made.tree, other))),)
     if probe:
+        from layerforge.proof import prove  # noqa: PLC0415 - asked for by few
+
         for each in (job, *job.others):
             findings += prove(made.tree, each, tools)
     archive = write_archive(made.tree, job.output)
@@ -107,7 +111,7 @@ def build_layer(job: Job, tools: Tools, *, probe: bool = False) -> BuildReport:
         layerforge=__version__,
     )
     replace_file(manifest_path(job.output), dump_manifest(report))
-    remember_build(job, made.lock, tools.store)
+    remember_build(job, locks, tools.store)
     return report
 
 
@@ -167,6 +171,8 @@ def _lock_before(job: Job, tools: Tools) -> Lock | None:
     except DamagedLockError as error:
         tools.listen(Noted(message=f"{error.message}: it is made anew"))
         return None
+    except UnsuitableLockError:
+        return None  # what is asked for may have changed since: a resolution tells
 
 
 def _preferred(

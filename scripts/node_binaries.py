@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from layerforge.client import Client
-from layerforge.ecosystems.node.npmrc import open_npm_client, read_npmrc
+from layerforge.ecosystems.node.npmrc import read_npmrc
+from layerforge.ecosystems.node.registry import open_npm_client
 from layerforge.errors import FetchError
 from layerforge.target import Target
 

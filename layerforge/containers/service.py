@@ -1,4 +1,8 @@
-"""The machine's engines at work: images had, jobs run, nothing left behind."""
+"""The machine's engines at work: images had, jobs run, nothing left behind.
+
+What speaks to an engine is imported when there is something to say: most builds have
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,17 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from layerforge.containers import images
-from layerforge.containers.endpoint import Endpoint, find_endpoints
-from layerforge.containers.engine import Engine
 from layerforge.containers.image import Image
 from layerforge.containers.settings import ContainerSettings, SystemPackages
 from layerforge.containers.task import Outcome, Task
 from layerforge.events import Listener, silent
 from layerforge.target import Arch, Target
+
+if TYPE_CHECKING:
+    from layerforge.containers.endpoint import Endpoint
+    from layerforge.containers.engine import Engine
 
 
 class Containers:
@@ -49,6 +54,11 @@ class Containers:
 
     def engine(self, arch: Arch) -> Engine:
         """Give the engine for an architecture; raises `EngineError`, or does later."""
+        from layerforge.containers.endpoint import (  # noqa: PLC0415 - as above
+            find_endpoints,
+        )
+        from layerforge.containers.engine import Engine  # noqa: PLC0415 - as above
+
         endpoints = find_endpoints(self.settings.hosts.get(arch, ""))
         with self._lock:
             return self._engines.setdefault(endpoints, Engine(endpoints))
@@ -58,6 +68,8 @@ class Containers:
 
         Raises `EngineError`, `ImageError`.
         """
+        from layerforge.containers import images  # noqa: PLC0415 - as above
+
         engine = self.engine(target.arch)
         with self._making:  # once, and not by each job that wants it
             return images.base_image(engine, target, self.settings, self._listen)
@@ -72,6 +84,8 @@ class Containers:
 
         ``wheels`` gives the files that its tools are made of, and is called only then.
         """
+        from layerforge.containers import images  # noqa: PLC0415 - as above
+
         engine = self.engine(target.arch)
         with self._making:
             return images.build_image(

@@ -8,14 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from layerforge.ecosystems.node.npmrc import (
-    NpmSettings,
-    Value,
-    dump_npmrc,
-    open_npm_client,
-    read_npmrc,
-    tarball_address,
-)
+from layerforge.ecosystems.node.npmrc import NpmSettings, Value, dump_npmrc, read_npmrc
+from layerforge.ecosystems.node.registry import open_npm_client, tarball_address
 from layerforge.errors import FetchError
 from tests.servers import Fault, Index
 

@@ -22,11 +22,8 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from layerforge.ecosystems import Tools
-from layerforge.ecosystems.node.npmrc import (
-    open_npm_client,
-    read_npmrc,
-    tarball_address,
-)
+from layerforge.ecosystems.node.npmrc import read_npmrc
+from layerforge.ecosystems.node.registry import open_npm_client, tarball_address
 from layerforge.errors import BuildError
 from layerforge.fetch import Download, fetch
 

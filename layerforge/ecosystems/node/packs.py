@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
 
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.bins import link_bins
@@ -18,25 +15,14 @@ from layerforge.ecosystems.node.installation import (
 )
 from layerforge.ecosystems.node.integrity import is_weak
 from layerforge.ecosystems.node.lockfiles import lock_path
-from layerforge.ecosystems.node.npmrc import (
-    NpmSettings,
-    open_npm_client,
-    read_npmrc,
-    tarball_address,
-)
+from layerforge.ecosystems.node.npmrc import NpmSettings, read_npmrc
 from layerforge.ecosystems.node.packagelock import Package, Source
 from layerforge.ecosystems.node.placing import place
-from layerforge.ecosystems.node.tarballs import admit_tarball
 from layerforge.events import Noted
-from layerforge.fetch import Download, fetch
 from layerforge.lock import Lock, Pin
 from layerforge.pack import Pack, load_pack
 from layerforge.spec import LayerSpec
 from layerforge.target import Target
-
-_CONNECTIONS: Final = 8
-# A reader may hold a whole file of a package: so few that memory stays bounded.
-_READERS: Final = threading.BoundedSemaphore(2)
 
 
 def obtain_packs(
@@ -100,38 +86,13 @@ class _Workshop:
             pack = load_pack(store, pin.digest)
             if pack:
                 packs[pin.digest] = pack
-        missing = {pin.digest: pin for pin in pins if pin.digest not in packs}
-        if not missing:
-            return packs
-
-        def read(download: Download, path: Path) -> None:
-            pin = missing[download.digest]
-            with _READERS:
-                packs[pin.digest] = admit_tarball(
-                    path,
-                    name=pin.name,
-                    version=pin.version,
-                    digest=pin.digest,
-                    store=store,
-                )
-
-        downloads = [
-            Download(
-                name=pin.filename,
-                url=tarball_address(pin.url, self.settings),
-                digest=pin.digest,
+        missing = [pin for pin in pins if pin.digest not in packs]
+        if missing:
+            from layerforge.ecosystems.node.tarballs import (  # noqa: PLC0415 - for once
+                fetch_tarballs,
             )
-            for pin in missing.values()
-        ]
-        with open_npm_client(self.settings) as client:
-            fetch(
-                downloads,
-                store,
-                client,
-                listen=self.tools.listen,
-                jobs=_CONNECTIONS,
-                after=read,
-            )
+
+            packs |= fetch_tarballs(missing, self.settings, self.tools)
         return packs
 
     def _folder(self, package: Package) -> Pack:

@@ -3,7 +3,8 @@
     LayerforgeError
     ├── ConfigError     2   an option, layerforge.toml, a recipe, a requirements file
     ├── LockError       3   no resolution, or a lock that no longer fits its inputs
-    │   └── DamagedLockError    a lock that can't be read
+    │   ├── DamagedLockError    a lock that can't be read
+    │   └── UnsuitableLockError a lock that has nothing for the target
     ├── BuildError      4   fetching, reading or writing an archive
     │   ├── FetchError      an index or a download that did not answer as it should
     │   └── ArchiveError    a wheel or tarball that is malformed or not what was locked
@@ -46,6 +47,10 @@ class LockError(LayerforgeError):
 
 class DamagedLockError(LockError):
     """A lock that can't be read; making it again mends it."""
+
+
+class UnsuitableLockError(LockError):
+    """A lock, right for other targets, from which this one can't be served."""
 
 
 class BuildError(LayerforgeError):

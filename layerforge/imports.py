@@ -91,9 +91,12 @@ class Importer(Protocol):
         """Say what stands between a module's name and that of a part of it."""
 
     def find_imports(
-        self, entries: Iterable[FileEntry], target: Target
+        self, entries: Iterable[FileEntry], target: Target, *, shaken: bool = False
     ) -> tuple[Import, ...]:
-        """Name every module that a function would import by a name of its own."""
+        """Name every module that a function would import by a name of its own.
+
+        Of a ``shaken`` layer's packages, some are there in part alone.
+        """
 
     def import_in_container(
         self,

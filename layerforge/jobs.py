@@ -13,7 +13,7 @@ from layerforge.plan import Job
 from layerforge.recipes import find_recipe, recipe_names
 from layerforge.spec import LAYER_NAME, LayerSpec, Project, Requirements
 from layerforge.strip import Profile
-from layerforge.target import Target, find_arch, find_runtime
+from layerforge.target import LANGUAGE_NAMES, Target, find_arch, find_runtime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +65,23 @@ def select_jobs(selection: Selection, project: Project) -> tuple[Job, ...]:
 
 
 def _choose(selection: Selection, project: Project) -> Iterable[_Chosen]:
+    if selection.requirements and selection.package_json:
+        raise ConfigError(
+            f"-r {selection.requirements} and --package-json {selection.package_json} "
+            "are asked for at once",
+            remedy="Give one of them.",
+        )
     if selection.requirements:
         asked = Requirements(file=selection.requirements)
         yield _from_file(selection, "-r", asked)
         return
     if selection.package_json:
+        if selection.package_json.name != "package.json":
+            raise ConfigError(
+                f"{selection.package_json} is not named package.json",
+                remedy="Put it under that name into a folder of its own: npm knows no "
+                "other.",
+            )
         asked = Requirements(language="node", file=selection.package_json)
         yield _from_file(selection, "--package-json", asked)
         return
@@ -202,10 +214,11 @@ def _with_targets(spec: LayerSpec, selection: Selection, project: Project) -> La
         one_zip=selection.one_zip or spec.one_zip,
     )
     if named and not spec.runtimes:
+        title = LANGUAGE_NAMES[language]
         raise ConfigError(
-            f"{spec.name} is a layer for {language}, and {', '.join(map(str, named))} "
+            f"{spec.name} is a layer for {title}, and {', '.join(map(str, named))} "
             f"{'is' if len(named) == 1 else 'are'} not",
-            remedy=f"Name a runtime of {language}'s: layerforge runtimes",
+            remedy=f"Name a runtime of {title}: layerforge runtimes",
         )
     if not spec.targets:
         missing = "runtime" if not spec.runtimes else "architecture"

@@ -83,6 +83,11 @@ class BuildReport:
         """The target as people write it, with all runtimes as in the zip's name."""
         return "-".join((*self.runtimes, self.architecture))
 
+    @property
+    def shaken(self) -> bool:
+        """Say whether files went that no entry point reaches."""
+        return any(removal.rule == "shake" for removal in self.removals)
+
 
 def summarise(removals: Iterable[Removal]) -> tuple[RemovalReport, ...]:
     """Add removals up by rule, in the order in which the rules first removed."""

@@ -102,7 +102,7 @@ def _from_json(document: dict[str, Any], store: Store) -> Pack | None:
     if contents:
         place = store.contents(digest)
         # Of another compressor's, the index knows nothing.
-        if contents != place.name or not store.has_contents(digest):
+        if contents != place.name or not store.has_contents(digest, _end(document)):
             return None
     archive = str(place)
     return Pack(
@@ -127,6 +127,12 @@ def _from_json(document: dict[str, Any], store: Store) -> Pack | None:
             for path, executable, where, facts in document["entries"]
         ),
     )
+
+
+def _end(document: dict[str, Any]) -> int:
+    """Say how many bytes the contents have, which lie behind one another."""
+    fields = (where for _, _, where, _ in document["entries"])
+    return max((f[0] + f[1] for f in fields if not isinstance(f, str)), default=0)
 
 
 def _content(archive: str, fields: list[Any]) -> Content:

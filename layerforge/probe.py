@@ -83,16 +83,18 @@ def probe_zip(  # noqa: PLR0913 - what to import, what with, and whom to tell
     *,
     imports: Sequence[str] = (),
     local: bool = False,
+    shaken: bool = False,
 ) -> ProbeReport:
     """Import every module of the zip at ``path``, which ``tree`` describes.
 
     ``imports`` are further modules, which nothing excuses. Where it is to be
-    ``local``, or no engine answers, an interpreter of this machine does it. Raises
+    ``local``, or no engine answers, an interpreter of this machine does it. Of a
+    ``shaken`` layer only what has all its parts is imported by itself. Raises
     `VerifyError` where the runtime doesn't start with the layer at all, and
     `BuildError` where there is nothing to prove it with.
     """
     importer = _importer(target, tools)
-    found = importer.find_imports(tree.entries, target)
+    found = importer.find_imports(tree.entries, target, shaken=shaken)
     separator = importer.separator
     wanted = _with_required(found, imports, separator)
     image = None if local else _image(target, tools)

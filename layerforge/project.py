@@ -44,7 +44,7 @@ from layerforge.spec import (
     Script,
 )
 from layerforge.strip import Profile
-from layerforge.target import Arch, Runtime, find_arch, find_runtime
+from layerforge.target import LANGUAGE_NAMES, Arch, Runtime, find_arch, find_runtime
 
 T = TypeVar("T")
 
@@ -260,7 +260,8 @@ def _of_its_language(layer: LayerSpec, fields: Fields) -> LayerSpec:
         for key, nothing in keys.items():
             if fields.has(key):
                 found = getattr(layer, key.replace("-", "_"))
-                fields.wrong(key, f"none: only layers for {language} have it", found)
+                title = LANGUAGE_NAMES[language]
+                fields.wrong(key, f"none: only layers for {title} have it", found)
             layer = replace(layer, **{key.replace("-", "_"): nothing})
     return layer
 

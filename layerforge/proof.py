@@ -28,6 +28,7 @@ def prove(tree: Tree, job: Job, tools: Tools) -> tuple[Finding, ...]:
             job.target,
             tools,
             imports=job.spec.imports,
+            shaken=job.spec.shake,
         )
     if report.failed:
         raise _broken(report, job)

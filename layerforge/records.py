@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -29,52 +30,55 @@ def last_build(job: Job, store: Store) -> BuildReport | None:
     record = store.load("records", _name(job))
     if record is None or job.spec.shake:  # what it keeps, any file may decide
         return None
-    lock = present_lock(job)
-    for other in job.others:
-        present_lock(other)
-    if lock is None or record != _record(job, lock):
+    present = [present_lock(each) for each in (job, *job.others)]
+    locks = [lock for lock in present if lock]
+    if len(locks) < len(present) or record != _record(job, locks):
         return None
     report = read_manifest(job.output)
     return replace(report, unchanged=True) if report else None
 
 
-def remember_build(job: Job, lock: Lock, store: Store) -> None:
-    """Keep what the zip that has just been written was made from, if that can be."""
+def remember_build(job: Job, locks: Sequence[Lock], store: Store) -> None:
+    """Keep what the zip that has just been written was made from, if that can be.
+
+    ``locks`` are the job's, and those of its others.
+    """
     with suppress(BuildError):  # the zip is there: the next build just won't know it
-        store.save("records", _name(job), _record(job, lock))
+        store.save("records", _name(job), _record(job, locks))
 
 
 def _name(job: Job) -> str:
     return hashlib.sha256(str(job.output.absolute()).encode()).hexdigest()
 
 
-def _record(job: Job, lock: Lock) -> bytes:
+def _record(job: Job, locks: Sequence[Lock]) -> bytes:
     try:
         status = job.output.stat()
     except FileNotFoundError:
         return b""
     zip_file = [status.st_size, status.st_mtime_ns, status.st_ino]
-    return json.dumps([_build_key(job, lock), *zip_file]).encode()
+    return json.dumps([_build_key(job, locks), *zip_file]).encode()
 
 
-def _build_key(job: Job, lock: Lock) -> str:
+def _build_key(job: Job, locks: Sequence[Lock]) -> str:
     """Digest all that decides what a build makes: equal keys, equal zips."""
     spec = job.spec
     decisive = [
         __version__,
         COMPRESSOR,
         [str(each.target) for each in (job, *job.others)],
-        lock.digest,
+        [lock.digest for lock in locks],
         job.stripping.digest,
         job.trims,
-        spec.bytecode and lock.interpreter,
+        spec.bytecode and [lock.interpreter for lock in locks],
         include_signature(spec.include),
         sorted(spec.collisions.items()),
         spec.max_unzipped,
         spec.description,
         spec.licence,
         spec.imports,
-        any(pin.source for pin in lock.pins) and repr(spec.system_packages),
+        any(pin.source for lock in locks for pin in lock.pins)
+        and repr(spec.system_packages),
         job.lock_file.name,
     ]
     return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()

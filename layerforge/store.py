@@ -165,9 +165,13 @@ class Store:
         """
         return self._path("contents", _derived_key(digest, "contents"))
 
-    def has_contents(self, digest: str) -> bool:
-        """Say whether the files of the archive are here, and mark them as used."""
-        return _touch(self.contents(digest))
+    def has_contents(self, digest: str, size: int) -> bool:
+        """Say whether the files of the archive are here, and mark them as used.
+
+        They have ``size`` bytes: a file that was cut short counts as not there.
+        """
+        path = self.contents(digest)
+        return _touch(path) and path.stat().st_size == size
 
     @contextmanager
     def filling(self, digest: str) -> Iterator[IO[bytes]]:

@@ -1,9 +1,9 @@
 """npm's tarballs, read strictly, once, from front to back, one file in memory.
 
 A gzip stream can't be read from its middle, so the contents go into the store, each
-deflated by itself, all of a package's behind one another in one file. What becomes of the
-entries is what npm (pacote, of npm 11) makes of them; what it would pass over though
-it looks like damage or malice is refused.
+deflated by itself, all of a package's behind one another in one file. What becomes of
+the entries is what npm (pacote, of npm 11) makes of them; what it would pass over
+though it looks like damage or malice is refused.
 """
 
 from __future__ import annotations

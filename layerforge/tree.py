@@ -47,9 +47,18 @@ class Content:
             return stream.read(self.length)
 
     def inflated(self) -> bytes:
-        """Give the bytes of the file itself, all at once."""
+        """Give the bytes of the file itself, all at once; raises `BuildError`."""
         raw = self.raw()
-        return raw if self.method == STORED else zlib.decompress(raw, wbits=-15)
+        try:
+            data = raw if self.method == STORED else zlib.decompress(raw, wbits=-15)
+        except zlib.error:
+            data = b""
+        if len(data) != self.size:
+            raise BuildError(
+                f"{self.file} is not what it was when it was read",
+                remedy="Delete that file, and run it again.",
+            )
+        return data
 
     def inflate_into(self, image: bytearray) -> None:
         """Fill ``image``, of this content's size, without a second copy of it."""

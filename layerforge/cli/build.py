@@ -42,7 +42,7 @@ from layerforge.verify import Severity
 @store_options
 @console_options
 def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
-    """Build layers of layerforge.toml, recipes, or requirements.
+    """Build layers of layerforge.toml, recipes, requirements or a package.json.
 
     Prints the path of each zip. The manifest lies beside it, the lock beside
     layerforge.toml or FILE.

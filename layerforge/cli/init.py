@@ -19,7 +19,7 @@ from layerforge.template import project_text
 def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
     """Write a commented layerforge.toml that works as it is.
 
-    It takes up a requirements.txt or requirements.in that lies here.
+    It takes up a requirements.txt, requirements.in or package.json that lies here.
     """
     console = console_of(options)
     file = Path(FILE_NAME)

@@ -43,7 +43,7 @@ _AT_ONCE = 4  # uv waits for the index most of its time
 @store_options
 @console_options
 def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
-    """Resolve layers for their targets, and write a lock for each.
+    """Resolve layers for their targets, and write their locks.
 
     What a lock pins stays as it is where it still fits the requirements. Prints the
     path of each lock.

@@ -52,7 +52,7 @@ store_options = _stacked(
 )
 
 index_options = _stacked(
-    click.option("--index-url", default="", help="The package index."),
+    click.option("--index-url", default="", help="The index of Python packages."),
     click.option("--extra-index-url", multiple=True, help="A further index."),
     click.option("--find-links", multiple=True, help="A folder or page of wheels."),
     click.option("--no-index", is_flag=True, help="Use --find-links alone."),
@@ -77,7 +77,7 @@ selection_options = _stacked(
         is_flag=True,
         help="Leave out the AWS SDK, which the runtime has.",
     ),
-    click.option("--bytecode", is_flag=True, help="Compile modules, for quick starts."),
+    click.option("--bytecode", is_flag=True, help="Compile Python, for quick starts."),
     click.option(
         "--container", is_flag=True, help="Resolve and compile in a container."
     ),

@@ -141,6 +141,7 @@ def _verified(archive: Path, options: dict[str, Any], tools: Tools) -> _Verified
         tools,
         imports=(*(manifest.imports if manifest else ()), *options["imports"]),
         local=options["local"],
+        shaken=manifest is not None and manifest.shaken,
     )
     return _Verified(target=target, findings=findings, probe=probe)
 

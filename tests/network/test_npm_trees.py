@@ -52,7 +52,7 @@ install-scripts = { "@prisma/client" = "skip" }
 """
 
 
-Npm = Callable[..., None]
+Npm = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +63,12 @@ def npm(tmp_path_factory: pytest.TempPathFactory) -> Npm:
     subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
     program = home / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
-    def run(project: Path, *words: str) -> None:
+    def run(project: Path, *words: str) -> str:
         command = ("node", str(program), *words, *QUIETLY, "--prefer-offline")
-        subprocess.run(command, cwd=project, check=True, stdout=subprocess.DEVNULL)
+        ran = subprocess.run(
+            command, cwd=project, check=True, stdout=subprocess.PIPE, text=True
+        )
+        return ran.stdout
 
     return run
 
@@ -75,14 +78,36 @@ def installed(project: Path, cpu: str, npm: Npm) -> dict[str, str]:
     shutil.rmtree(project / "node_modules", ignore_errors=True)
     platform = ("--os=linux", f"--cpu={cpu}", "--libc=glibc")
     npm(project, "ci", "--omit=dev", *platform)
+    found = found_below(project, "node_modules")
+    del found["node_modules/.package-lock.json"]
+    return found
+
+
+def found_below(project: Path, place: str) -> dict[str, str]:
     found = {}
-    for folder, folders, names in os.walk(project / "node_modules"):
+    for folder, folders, names in os.walk(project / place):
         linked = [name for name in folders if Path(folder, name).is_symlink()]
         for name in (*names, *linked):
             path = Path(folder, name)
             found[path.relative_to(project).as_posix()] = described(path)
-    del found["node_modules/.package-lock.json"]
     return found
+
+
+def unlinked(project: Path, found: Mapping[str, str], npm: Npm) -> dict[str, str]:
+    """Have for each link what npm would pack of its folder, and what is installed there."""
+    whole = dict(found)
+    for place, told in found.items():
+        folder = project / place
+        if not (told.startswith("to ") and folder.is_dir()):
+            continue
+        del whole[place]
+        [packed] = json.loads(npm(folder.resolve(), "pack", "--dry-run", "--json"))
+        inside = {
+            row["path"]: described(folder / row["path"]) for row in packed["files"]
+        }
+        inside |= found_below(folder, "node_modules")
+        whole |= {f"{place}/{path}": inside[path] for path in inside}
+    return whole
 
 
 def described(path: Path) -> str:
@@ -145,3 +170,67 @@ def test_a_layer_has_the_files_that_npm_installs(
         assert {path for path in ours if path not in theirs} == set()
         assert {path for path in theirs if path not in ours} == set()
         assert {path for path in ours if ours[path] != theirs[path]} == set()
+
+
+WORKSPACES: Final[Mapping[str, dict[str, Any]]] = {
+    "project": {
+        "name": "project",
+        "version": "1.0.0",
+        "workspaces": ["packages/*"],
+        "dependencies": {"@own/first": "*", "neighbour": "file:../neighbour"},
+    },
+    "project/packages/first": {
+        "name": "@own/first",
+        "version": "1.0.0",
+        "bin": {"first": "cli.js"},
+        "files": ["lib"],
+        "dependencies": {"second": "^1.0.0", "ms": "^2", "semver": "^7"},
+        "devDependencies": {"uuid": "^9"},
+    },
+    "project/packages/second": {
+        "name": "second",
+        "version": "1.2.3",
+        "dependencies": {"ms": "^1", "semver": "^6", "chalk": "^4"},
+    },
+    "neighbour": {"name": "neighbour", "version": "0.1.0"},
+}
+
+
+def test_links_stand_for_the_folders_that_they_lead_to(
+    tmp_path: Path, npm: Npm
+) -> None:
+    for folder, manifest in WORKSPACES.items():
+        for name in ("index.js", "lib/more.js", "cli.js", "notes.orig"):
+            file = tmp_path / folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("#!/usr/bin/env node\n")
+        (tmp_path / folder / "package.json").write_text(json.dumps(manifest))
+    project = tmp_path / "project"
+    (project / "layerforge.toml").write_text(LAYER)
+    npm(project, "install", "--package-lock-only")
+
+    ours = built(project, "x86_64", tmp_path)
+
+    theirs = unlinked(project, installed(project, "x64", npm), npm)
+    assert "node_modules/@own/first/lib/more.js" in ours
+    assert "node_modules/second/node_modules/semver/bin/semver.js" in ours
+    assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("npm-shrinkwrap.json", "--lockfile-version=3"),
+        ("package-lock.json", "--lockfile-version=2"),
+    ],
+)
+def test_an_older_lock_has_the_same_files(
+    name: str, option: str, tmp_path: Path, npm: Npm
+) -> None:
+    project = project_of(tmp_path, {"dependencies": SETS["two-versions"]})
+    npm(project, "install", "--package-lock-only", option)
+    (project / "package-lock.json").rename(project / name)
+
+    ours = built(project, "x86_64", tmp_path)
+
+    assert ours == installed(project, "x64", npm)

@@ -70,6 +70,7 @@ DOOR_MODULES: Final = {
     "rich": {"cli.bars"},
     "subprocess": {
         "ecosystems.node.nodejs",
+        "ecosystems.node.nft",
         "ecosystems.node.npm",
         "ecosystems.node.probing",
         "ecosystems.python.bytecode",

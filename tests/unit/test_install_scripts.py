@@ -268,5 +268,5 @@ def test_without_an_engine_the_packages_and_the_choices_are_named(
     assert nowhere in caught.value.message
     assert caught.value.remedy.endswith(
         "Or take versions that bring binaries for the target, or, if the layer can do "
-        'without, skip them: install-scripts = {"native" = "skip"}.'
+        'without, skip them: install-scripts = {"native" = "skip", "other" = "skip"}.'
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,9 @@ class TestRecipes:
             "requests for python3.12-x86_64",
             "requests for python3.12-arm64",
         ]
-        assert jobs[0].spec.requirements == recipe.requirements
+        assert jobs[0].spec.requirements == replace(
+            recipe.requirements, folder=project
+        )
         assert jobs[0].lock_file == (project / "pylock.requests-python312-x86_64.toml")
 
     def test_lie_where_the_user_stands(self, select: Select, project: Path) -> None:
@@ -232,7 +235,7 @@ class TestRefusals:
         )
         assert caught.value.remedy == (
             "Make one: layerforge init. Or name a recipe (layerforge build pandas), or "
-            "a requirements file (-r FILE --name LAYER)."
+            "a file (-r FILE, --package-json FILE, with --name LAYER)."
         )
 
     @pytest.mark.parametrize(
@@ -277,11 +280,12 @@ class TestRefusals:
         assert error.message == "unknown runtime 'python313'"
         assert error.remedy.startswith("Did you mean python3.13? ")
 
-    def test_of_a_language_that_is_not_known_name_the_runtime(
+    def test_of_a_runtime_of_another_language_say_how_to_find_one(
         self, refused: Callable[..., ConfigError]
     ) -> None:
         error = refused("web", runtimes=("nodejs22.x",))
 
         assert error.message == (
-            "layers for nodejs22.x can't be built: node is not known yet"
+            "web is a layer for Python, and nodejs22.x is not"
         )
+        assert error.remedy == "Name a runtime of Python: layerforge runtimes"

@@ -22,6 +22,7 @@ from layerforge.verify import Finding, Severity
 REPORT = BuildReport(
     layer="wéb",
     runtime="python3.12",
+    runtimes=("python3.12",),
     architecture="arm64",
     description="What the web needs",
     licence="MIT",
@@ -38,7 +39,8 @@ REPORT = BuildReport(
             name="demo",
             version="1.0",
             archive="demo-1.0-py3-none-any.whl",
-            digest="ef" * 32,
+            digest="sha256:" + "ef" * 32,
+            location="",
             size=4000,
             files=10,
             required_by=("other", "third"),
@@ -122,6 +124,22 @@ def test_the_target_is_named_as_people_write_it() -> None:
     assert REPORT.target == "python3.12-arm64"
 
 
+def test_the_target_names_all_runtimes_that_one_zip_is_for() -> None:
+    both = replace(REPORT, runtimes=("python3.12", "python3.13"))
+
+    assert both.target == "python3.12-python3.13-arm64"
+
+
+def test_where_nodejs_has_a_package_is_kept(tmp_path: Path) -> None:
+    place = "node_modules/a/node_modules/demo"
+    (package,) = REPORT.packages
+    report = replace(REPORT, packages=(replace(package, location=place),))
+
+    kept_again = read_manifest(kept(dump_manifest(report), tmp_path))
+
+    assert kept_again == report
+
+
 def test_removals_are_added_up_by_rule_in_order() -> None:
     removals = [
         Removal(rule=rule, path=path, origin="demo", size=size)
@@ -138,3 +156,10 @@ def test_removals_are_added_up_by_rule_in_order() -> None:
         ),
         RemovalReport(rule="caches", files=1, size=7, paths=("python/b.pyc",)),
     )
+
+
+def test_a_shaken_layer_is_known_by_what_went() -> None:
+    gone = RemovalReport(rule="shake", files=1, size=7, paths=("nodejs/a.js",))
+
+    assert replace(REPORT, removals=(*REPORT.removals, gone)).shaken
+    assert not REPORT.shaken

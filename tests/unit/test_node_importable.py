@@ -236,3 +236,45 @@ def test_a_dependency_without_its_main_file_is_used_in_another_way(
     ]
 
     assert names(entries) == ["app"]
+
+
+@pytest.mark.parametrize(
+    ("files", "manifest"),
+    [
+        pytest.param(["get.js"], {"main": "index.js"}, id="main"),
+        pytest.param(
+            ["i.mjs"],
+            {"exports": {"import": "./i.mjs", "require": "./r.cjs"}},
+            id="exports",
+        ),
+    ],
+)
+def test_a_shaken_package_without_what_require_takes_is_left_out(
+    tmp_path: Path, files: list[str], manifest: dict[str, Any]
+) -> None:
+    entries = package(tmp_path, "demo", *files, **manifest)
+
+    assert names(entries) == ["demo"]
+    assert find_imports(entries, TARGET, shaken=True) == ()
+
+
+@pytest.mark.parametrize(
+    ("files", "manifest"),
+    [
+        pytest.param(["index.js"], {"main": "index.js"}, id="main"),
+        pytest.param(["i.mjs"], {"exports": {"import": "./i.mjs"}}, id="import alone"),
+        pytest.param(
+            ["r.cjs"],
+            {"exports": {"import": "./i.mjs", "require": "./r.cjs"}},
+            id="require of both",
+        ),
+    ],
+)
+def test_a_shaken_package_with_what_require_takes_is_loaded(
+    tmp_path: Path, files: list[str], manifest: dict[str, Any]
+) -> None:
+    found = find_imports(
+        package(tmp_path, "demo", *files, **manifest), TARGET, shaken=True
+    )
+
+    assert [one.module for one in found] == ["demo"]

@@ -434,14 +434,10 @@ class TestMakingALock:
             )
         ]
 
-    def test_refuses_a_new_lock_that_lacks_platforms(self) -> None:
-        with pytest.raises(LockError) as caught:
-            make_package_lock(Answers([lock_text("a-arm64")]), FILES)
+    def test_takes_a_new_lock_without_what_the_registry_has_not(self) -> None:
+        text = lock_text("a-arm64")
 
-        assert caught.value.message == (
-            "the lock has no entry for what its packages need:\n"
-            "  a-arm64 1.0.0, for node_modules/a"
-        )
+        assert make_package_lock(Answers([text]), FILES) == text
 
 
 class TestManifestOfLines:

@@ -166,7 +166,11 @@ def test_an_entry_is_read_whole() -> None:
             Source.GIT,
             "git+ssh://git@github.com/a/demo.git#0123abc",
         ),
-        ({"inBundle": True}, Source.BUNDLED, ""),
+        (
+            {"inBundle": True},  # the project's own bundle, which npm fetches
+            Source.REGISTRY,
+            "https://registry.npmjs.org/demo/-/demo-1.0.0.tgz",
+        ),
     ],
 )
 def test_an_address_says_where_a_package_comes_from(
@@ -479,6 +483,40 @@ def test_a_lock_that_lacks_what_it_needs_is_refused() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "@esbuild/linux-x64",
+        "@esbuild/darwin-arm64",
+        "@swc/core-linux-arm64-musl",
+        "@rollup/rollup-win32-arm64-msvc",
+        "fsevents",
+    ],
+)
+def test_a_lock_may_lack_an_optional_package_of_another_platform(name: str) -> None:
+    lock = lock_of(
+        project={"dependencies": {"a": "^1.0.0"}},
+        a={"version": "1.0.0", "optionalDependencies": {name: "1.0.0"}},
+    )
+
+    check_complete(lock, ARM)
+
+
+@pytest.mark.parametrize(
+    "name", ["@esbuild/linux-arm64", "@swc/core-linux-arm64-gnu", "bufferutil"]
+)
+def test_a_lock_may_not_lack_an_optional_package_that_could_be_for_the_target(
+    name: str,
+) -> None:
+    lock = lock_of(
+        project={"dependencies": {"a": "^1.0.0"}},
+        a={"version": "1.0.0", "optionalDependencies": {name: "1.0.0"}},
+    )
+
+    with pytest.raises(LockError, match=f"\n  {name} 1.0.0, for node_modules/a$"):
+        check_complete(lock, ARM)
+
+
 def test_a_folder_beside_the_project_resolves_nothing_from_it() -> None:
     near = {"version": "1.0.0", "dependencies": {"ms": "2"}}
     packages = {"../near": near, "node_modules/ms": {"version": "2.0.0"}}
@@ -520,7 +558,7 @@ def test_another_version_of_the_format_is_refused(
         ("{}", "lockfileVersion is missing"),
         ('{"lockfileVersion": 3}', "packages is missing"),
         (
-            '{"lockfileVersion": 3, "packages": {}}',
+            '{"lockfileVersion": 3, "packages": {"node_modules/a": {}}}',
             "the project's own entry is missing",
         ),
     ],

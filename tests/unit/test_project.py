@@ -163,9 +163,10 @@ class TestDefaults:
 
         assert line == (
             "defaults.requirements: unknown; known here: architectures, bytecode, "
-            "collisions, container, description, exclude, exclude-runtime-sdk, extras, "
-            "groups, imports, include, keep, licence, max-unzipped, publish, runtimes, "
-            "strip, system-packages"
+            "collisions, container, description, entry-points, exclude, "
+            "exclude-runtime-sdk, extras, groups, imports, include, install-scripts, "
+            "keep, licence, max-unzipped, one-zip, publish, runtimes, shake, strip, "
+            "system-packages, versioned-folder"
         )
 
 
@@ -343,8 +344,8 @@ class TestMistakes:
             ),
             (
                 "layers.web.requirements: missing, expected a list of requirements, or "
-                "a "
-                'file such as "requirements.txt"'
+                'a file such as "requirements.txt"; for Node.js, package-json or '
+                "packages"
             ),
             "layers.web.bytecode: found 1, expected true or false",
             'layers.a.b: found "a.b", expected a name of the form [a-zA-Z0-9_-]{1,100}',
@@ -470,7 +471,8 @@ class TestFindProject:
         assert caught.value.message == (
             f"{file}:\n"
             "  tool.layerforge.layers.web.requirements: missing, expected a list of "
-            'requirements, or a file such as "requirements.txt"\n'
+            'requirements, or a file such as "requirements.txt"; for Node.js, '
+            "package-json or packages\n"
             "  tool.layerforge.layers.web.bytecode: found 1, expected true or false"
         )
 

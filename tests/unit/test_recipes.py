@@ -22,6 +22,8 @@ PROMISED = (
     *("cryptography", "lxml", "matplotlib", "numpy", "opencv-headless", "pandas"),
     *("pillow", "powertools", "psycopg", "pyarrow", "pydantic", "requests"),
     *("scikit-learn", "scipy", "sqlalchemy"),
+    *("aws-sdk-clients", "esbuild", "express", "mongodb", "pg-redis", "prisma"),
+    *("puppeteer-core", "sharp"),
 )
 
 

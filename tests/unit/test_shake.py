@@ -9,6 +9,8 @@ from typing import Final
 import pytest
 
 from layerforge.ecosystems import Tools
+from layerforge.ecosystems.node.agreement import check_complete
+from layerforge.ecosystems.node.lockfiles import load_package_lock
 from layerforge.ecosystems.node.nft import Missing, Trace
 from layerforge.ecosystems.node.shake import kept, notes, shake
 from layerforge.errors import BuildError, ConfigError
@@ -23,6 +25,9 @@ from tests.entries import make_entry
 TARGET: Final = Target(runtime=find_runtime("nodejs22.x"), arch=Arch.ARM64)
 BINARY: Final = bytes(make_elf(TEXT))
 MODULES: Final = "nodejs/node_modules"
+
+
+LOCK: Final = Path(__file__).parents[2] / "layerforge/data/package-lock.nft.json"
 
 
 def tree_of(folder: Path, files: dict[str, bytes], **links: str) -> Tree:
@@ -244,3 +249,15 @@ def test_code_that_cannot_be_read_is_a_warning() -> None:
     assert notes(trace, (), TARGET) == (
         Noted(message="/h.js can't be followed: Unexpected token (1:2)", warning=True),
     )
+
+
+def test_nft_is_locked_whole_by_strong_hashes_and_runs_no_scripts() -> None:
+    lock = load_package_lock(LOCK)
+    packages = json.loads(LOCK.read_text())["packages"]
+    del packages[""]
+
+    check_complete(lock)
+    assert [where for where in packages if where.endswith("/nft")]
+    assert all(row["integrity"].startswith("sha512-") for row in packages.values())
+    assert not any("hasInstallScript" in row for row in packages.values())
+    assert not any("resolved" in row for row in packages.values())

@@ -24,7 +24,7 @@ from layerforge.ecosystems.node.lockfiles import (
     load_package_lock,
     lock_path,
 )
-from layerforge.errors import ConfigError
+from layerforge.errors import BuildError, ConfigError
 from layerforge.imports import Importer
 from layerforge.lock import Lock, Pin
 from layerforge.pack import Pack
@@ -77,10 +77,10 @@ class _Node:
 
     def hold(self, _lock: Lock, path: Path, spec: LayerSpec, target: Target) -> None:
         _refuse_bytecode(spec, target)
-        hold_to_inputs(path, spec)
+        hold_to_inputs(path, spec, target)
 
-    def check(self, _lock: Lock, spec: LayerSpec, _target: Target) -> None:
-        check_complete(load_package_lock(lock_path(spec)))
+    def check(self, _lock: Lock, spec: LayerSpec, target: Target) -> None:
+        check_complete(load_package_lock(lock_path(spec)), target)
 
     def obtain(
         self, lock: Lock, spec: LayerSpec, target: Target, tools: Tools
@@ -159,7 +159,10 @@ class _Node:
         write_ledger(lock, ledger_path(spec, target))
 
     def keep_weights(self, lock: Lock, spec: LayerSpec, target: Target) -> bool:
-        write_ledger(lock, ledger_path(spec, target))
+        try:
+            write_ledger(lock, ledger_path(spec, target))
+        except BuildError:
+            return False
         return True
 
     def export(self, lock: Lock) -> str:

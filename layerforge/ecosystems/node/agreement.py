@@ -14,11 +14,14 @@ from layerforge.ecosystems.node.packagelock import (
     dependencies_of,
     find_package,
 )
+from layerforge.ecosystems.node.platforms import may_suit
 from layerforge.errors import ConfigError, LockError
+from layerforge.target import Target
 
 _INCOMPLETE: Final = (
     "Remove the lock and node_modules, and make it again: "
-    "npm install --package-lock-only --ignore-scripts"
+    "npm install --package-lock-only --ignore-scripts (what is then still missing, the "
+    "registry hasn't got)"
 )
 _LEADING_OUT: Final = (
     "npm locks nothing for a folder outside of the project: make it a workspace below "
@@ -53,11 +56,15 @@ def check_manifest(lock: PackageLock, text: str, where: str, folder: str = "") -
         )
 
 
-def check_complete(lock: PackageLock) -> None:
+def check_complete(
+    lock: PackageLock, target: Target | None = None, *, optional: bool = True
+) -> None:
     """Hold a lock to what its own packages ask for; raises `LockError` with what lacks.
 
     npm has written locks without the optional packages of other platforms than its
-    own. Peers may be missing: ``legacy-peer-deps`` leaves them out on purpose.
+    own: with a ``target`` it is enough that those are there that may be for it, and
+    without ``optional`` none need be, as in a lock of all that a registry has. Peers
+    may be missing: ``legacy-peer-deps`` leaves them out on purpose.
     """
     paths = {each.path for each in lock.packages}
     missing = [
@@ -65,8 +72,9 @@ def check_complete(lock: PackageLock) -> None:
         for package in lock.packages
         if not (package.dev or package.link or package.source is Source.BUNDLED)
         for wish in package.dependencies
-        if wish.group in {Group.PROD, Group.OPTIONAL}
-        and find_package(wish.name, package.path, paths) is None
+        if wish.group is Group.PROD
+        or (wish.group is Group.OPTIONAL and optional and may_suit(wish.name, target))
+        if find_package(wish.name, package.path, paths) is None
     ]
     if missing:
         lines = "".join(

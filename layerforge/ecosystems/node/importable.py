@@ -49,14 +49,18 @@ def refuses_esm(target: Target) -> bool:
     return target.runtime.version_info < _REQUIRES_ESM
 
 
-def find_imports(entries: Iterable[FileEntry], target: Target) -> tuple[Import, ...]:
+def find_imports(
+    entries: Iterable[FileEntry], target: Target, *, shaken: bool = False
+) -> tuple[Import, ...]:
     """Name every package that can be loaded by its name, in alphabetical order.
 
     That is the name of its folder; ``distribution`` is what it calls itself, which an
     alias doesn't tell. Left out is what has nothing to load: types, style sheets,
-    programs, and what is for another engine than Node.js.
+    programs, and what is for another engine than Node.js; and of a ``shaken`` layer
+    what has lost the file that require() would take, since nothing takes it.
     """
-    return tuple(one for one, _, _ in _loadable(entries, target))
+    loadable = _loadable(entries, target, shaken=shaken)
+    return tuple(one for one, _, _ in loadable)
 
 
 def find_import_only(entries: Iterable[FileEntry], target: Target) -> tuple[str, ...]:
@@ -74,14 +78,15 @@ def find_import_only(entries: Iterable[FileEntry], target: Target) -> tuple[str,
 
 
 def _loadable(
-    entries: Iterable[FileEntry], target: Target
+    entries: Iterable[FileEntry], target: Target, *, shaken: bool = False
 ) -> Iterator[tuple[Import, Mapping[str, Any], _Files]]:
     packages = list(_packages(entries, target))
     depended = {name for _, _, files in packages for name in _dependencies(files)}
     for name, manifest, files in packages:
-        if _loads(manifest, files, dependency=name in depended):
+        dependency = name in depended
+        if _loads(manifest, files, dependency=dependency, shaken=shaken):
             called = _text(manifest, "name") or name
-            one = Import(module=name, distribution=called, dependency=name in depended)
+            one = Import(module=name, distribution=called, dependency=dependency)
             yield one, manifest, files
 
 
@@ -137,7 +142,9 @@ def _text(manifest: Mapping[str, Any], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _loads(manifest: Mapping[str, Any], files: _Files, *, dependency: bool) -> bool:
+def _loads(
+    manifest: Mapping[str, Any], files: _Files, *, dependency: bool, shaken: bool
+) -> bool:
     """Say whether there is, or should be, something to load by the package's name.
 
     A file that is promised and isn't there is missed in what functions load, but not
@@ -155,12 +162,16 @@ def _loads(manifest: Mapping[str, Any], files: _Files, *, dependency: bool) -> b
         has_code = any(splitext(path)[1] in _CODE for path in files)
     else:
         own = _own(manifest["exports"])
-        promised = [*_targets(own, _REQUIRE), *_targets(own, _IMPORT)]
+        required = list(_targets(own, _REQUIRE))
+        promised = [*required, *_targets(own, _IMPORT)]
+        if shaken and required:
+            promised = required[:1]
         has_code = True
     loaded = [path for path in promised if path and _is_loaded(path)]
     if any(normpath(path) in files for path in loaded):
         return True
-    return bool(loaded) and has_code and not dependency and "bin" not in manifest
+    excused = dependency or shaken or "bin" in manifest
+    return bool(loaded) and has_code and not excused
 
 
 def _is_foreign(manifest: Mapping[str, Any]) -> bool:

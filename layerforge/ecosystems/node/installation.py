@@ -194,7 +194,7 @@ def _without_sdk(installation: Installation, target: Target) -> Installation:
 
 
 def _is_brought(package: Package, runtime: Runtime) -> bool:
-    """Say whether a runtime has a package: by no other name, and in no other's files."""
+    """Say whether a runtime has a package: by its name, in no other's files."""
     return (
         package.folder == package.name
         and package.source is not Source.BUNDLED

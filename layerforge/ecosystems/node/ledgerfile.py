@@ -62,8 +62,15 @@ def write_ledger(lock: Lock, path: Path) -> None:
         ],
     }
     text = tomli_w.dumps(document)
-    if not path.exists() or path.read_bytes() != text.encode():
+    if not _holds(path, text):
         replace_file(path, text)
+
+
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() == text.encode()
+    except OSError:
+        return False
 
 
 def _weight(row: Mapping[str, Any] | None) -> Weight | None:

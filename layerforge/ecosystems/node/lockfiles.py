@@ -80,7 +80,7 @@ def signed(text: str, foreign: Path) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def hold_to_inputs(path: Path, spec: LayerSpec) -> None:
+def hold_to_inputs(path: Path, spec: LayerSpec, target: Target) -> None:
     """Raise `LockError` where a lock was made from other things than there are now."""
     lock = load_package_lock(path)
     foreign = foreign_lock(spec)
@@ -96,7 +96,7 @@ def hold_to_inputs(path: Path, spec: LayerSpec) -> None:
         if package.path and not package.installed:
             file = path.parent / package.path / "package.json"
             check_manifest(lock, read_text(file), str(file), package.path)
-    check_complete(lock)
+    check_complete(lock, target)
 
 
 def read_text(path: Path) -> str:

@@ -12,6 +12,7 @@ from layerforge.ecosystems.node.installation import read_installation, to_lock
 from layerforge.ecosystems.node.lockfiles import (
     foreign_lock,
     hold_to_inputs,
+    load_package_lock,
     lock_path,
     manifest_text,
     read_text,
@@ -22,7 +23,7 @@ from layerforge.ecosystems.node.npm import find_npm, make_package_lock
 from layerforge.ecosystems.node.npmrc import read_npmrc
 from layerforge.ecosystems.node.packs import obtain_packs
 from layerforge.ecosystems.node.toolchain import have_build_image
-from layerforge.errors import DamagedLockError, LockError
+from layerforge.errors import DamagedLockError, LockError, UnsuitableLockError
 from layerforge.files import replace_file
 from layerforge.lock import Lock, Pin
 from layerforge.pack import Pack
@@ -47,7 +48,7 @@ def make_lock(
     present = _present(path, spec, target)
     freed = {pin.name for pin in present.pins} if present else set()
     freed -= {pin.name for pin in preferred}
-    if freed or present is None or not _agrees(path, spec):
+    if freed or present is None or not _agrees(path, spec, target):
         text = _resolved(path, spec, target, tools, freed=freed, preferred=preferred)
         replace_file(path, text)
     installation = read_installation(path, spec, target)
@@ -63,11 +64,26 @@ def _present(path: Path, spec: LayerSpec, target: Target) -> Lock | None:
         return to_lock(read_installation(path, spec, target), path, spec, target)
     except DamagedLockError:
         return None
+    except UnsuitableLockError:
+        if _agrees(path, spec, target):
+            raise
+        return None
 
 
-def _agrees(path: Path, spec: LayerSpec) -> bool:
+def _text_to_go_on_from(path: Path) -> str:
+    """Give the text of a lock that npm can read; '' where there is none."""
+    if not path.exists():
+        return ""
     try:
-        hold_to_inputs(path, spec)
+        load_package_lock(path)
+    except DamagedLockError:
+        return ""
+    return read_text(path)
+
+
+def _agrees(path: Path, spec: LayerSpec, target: Target) -> bool:
+    try:
+        hold_to_inputs(path, spec, target)
     except LockError:
         return False
     return True
@@ -94,7 +110,7 @@ def _resolved(  # noqa: PLR0913 - all that a lock follows from
     return make_package_lock(
         npm,
         files,
-        present=read_text(path) if path.exists() else "",
+        present=_text_to_go_on_from(path),
         freed=freed,
         upgrade=bool(freed) and not preferred,
         listen=tools.listen,

@@ -1,6 +1,8 @@
 """@vercel/nft, which follows code to the files it needs without running any of it.
 
 Got as a layer's packages are: by a lock, data/package-lock.nft.json, through the store.
+Another release of it may keep other files. To renew the lock, have npm make one for
+@vercel/nft alone (--package-lock-only --omit-lockfile-registry-resolved).
 """
 
 from __future__ import annotations

@@ -23,7 +23,13 @@ from typing import Any, Final, Protocol
 from layerforge.containers.image import Image
 from layerforge.containers.secrets import proxies, read_bundle
 from layerforge.containers.service import Containers
-from layerforge.containers.task import SECRETS_FOLDER, EngineError, Task, TaskError
+from layerforge.containers.task import (
+    SECRETS_FOLDER,
+    EngineError,
+    ImageError,
+    Task,
+    TaskError,
+)
 from layerforge.ecosystems.node.agreement import check_complete
 from layerforge.ecosystems.node.npmrc import NpmSettings, dump_npmrc
 from layerforge.ecosystems.node.packagelock import parse_package_lock
@@ -227,7 +233,8 @@ def make_package_lock(  # noqa: PLR0913 - a lock's past is told in three ways
         else:
             return text
     text = npm.lock(files, ("install",))
-    check_complete(parse_package_lock(text, LOCK_NAME))
+    # An optional package that isn't there now is one that the registry hasn't got.
+    check_complete(parse_package_lock(text, LOCK_NAME), optional=False)
     return text
 
 
@@ -295,7 +302,7 @@ def _is_new_enough(program: Sequence[str]) -> bool:
 def _had(image: Callable[[], Image]) -> Image:
     try:
         return image()
-    except EngineError as error:
+    except (EngineError, ImageError) as error:
         raise LockError(
             f"there is no npm ({_OLDEST} or newer) to make a lock with, and "
             f"{error.message}",

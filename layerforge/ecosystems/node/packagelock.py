@@ -142,7 +142,8 @@ def parse_package_lock(
     `DamagedLockError` for what isn't a lock, or has a path that npm would never write.
     """
     document = _document(text, where)
-    packages = document["packages"]
+    # Of a project that asks for nothing npm writes nothing.
+    packages = document["packages"] or {"": {}}
     if "" not in packages:
         raise _damaged(where, "the project's own entry is missing")
     paths = ["", *sorted(path for path in packages if path)]

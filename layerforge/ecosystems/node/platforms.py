@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,6 +13,17 @@ from layerforge.target import Target
 _OS: Final = "linux"
 _LIBC: Final = "glibc"
 
+# How packages for one platform call it in their names.
+_OTHER_SYSTEMS: Final = {
+    *("aix", "android", "cygwin", "darwin", "freebsd", "fsevents", "haiku", "illumos"),
+    *("macos", "musl", "musleabihf", "netbsd", "openbsd", "openharmony", "osx"),
+    *("sunos", "wasi", "wasm32", "win", "win32", "win64", "windows"),
+}
+_PROCESSORS: Final = {
+    *("arm", "arm64", "armv6", "armv7", "aarch64", "ia32", "loong64", "mips64el"),
+    *("ppc64", "ppc64le", "riscv64", "s390x", "x32", "x64", "x86"),
+}
+
 
 def suits(package: Package, target: Target) -> bool:
     """Say whether a package lets itself be installed on a target, by npm's rules."""
@@ -19,6 +31,19 @@ def suits(package: Package, target: Target) -> bool:
         _allows(package.os, _OS)
         and _allows(package.cpu, target.arch.npm)
         and _allows(package.libc, _LIBC)
+    )
+
+
+def may_suit(name: str, target: Target | None) -> bool:
+    """Say whether a package of which only the name is known may be for a target.
+
+    Without a target it may always be for one.
+    """
+    if target is None:
+        return True
+    words = set(re.split(r"[^a-z0-9]+", name.lower()))
+    return not words & _OTHER_SYSTEMS and (
+        target.arch.npm in words or not words & _PROCESSORS
     )
 
 

@@ -70,10 +70,10 @@ class NodeImporter:
     separator: str = "/"
 
     def find_imports(
-        self, entries: Iterable[FileEntry], target: Target
+        self, entries: Iterable[FileEntry], target: Target, *, shaken: bool = False
     ) -> tuple[Import, ...]:
         """Name the packages of the top level."""
-        return find_imports(entries, target)
+        return find_imports(entries, target, shaken=shaken)
 
     def import_in_container(
         self,

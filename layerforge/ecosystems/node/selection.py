@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from layerforge.ecosystems.node.packagelock import Package, PackageLock, find_package
 from layerforge.ecosystems.node.platforms import suits, wanted
-from layerforge.errors import LockError
+from layerforge.errors import UnsuitableLockError
 from layerforge.target import Target
 
 # What a package leads to, by path.
@@ -21,12 +21,12 @@ def select(lock: PackageLock, target: Target) -> tuple[Package, ...]:
     do without it, and with what only they brought. ``engines`` are not looked at: npm
     would judge them by the Node.js that it runs on, which needn't be the target's.
     Bundled packages are among the result, though their files come with another's.
-    Raises `LockError` where a package that is not optional doesn't suit the target.
+    Raises `UnsuitableLockError` where a package that isn't optional doesn't suit it.
     """
     candidates = [each for each in lock.packages if each.installed and not each.dev]
     for package in candidates:
         if not (_dispensable(package) or suits(package, target)):
-            raise LockError(
+            raise UnsuitableLockError(
                 f"{package} ({package.path}) does not suit {target}: "
                 f"it is for {wanted(package)}",
                 remedy="Make it an optional dependency, or take another package.",

@@ -12,14 +12,13 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Final
 
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.importable import search_path
 from layerforge.ecosystems.node.nft import Missing, Trace, trace
 from layerforge.errors import ConfigError
-from layerforge.events import Listener, Noted
+from layerforge.events import Noted
 from layerforge.include import ORIGIN
 from layerforge.spec import LayerSpec
 from layerforge.strip import matcher
@@ -50,7 +49,8 @@ def shake(
     own = {entry.path for entry in tree if _is_own(entry, spec, target)}
     code = {entry.path for entry in tree if entry.content and _is_code(entry.path)}
     traced = trace(tree, spec.entry_points, sorted(own & code), target, tools)
-    _tell(traced, own, target, tools.listen)
+    for note in notes(traced, own, target):
+        tools.listen(note)
     left = kept(tree, traced.reached | own)
     return tuple(entry for entry in entries if entry.path in left)
 
@@ -181,28 +181,34 @@ def _landing(entry: FileEntry) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(entry.path), entry.link))
 
 
-def _tell(
-    traced: Trace, own: Collection[str], target: Target, listen: Listener
-) -> None:
-    """Say what couldn't be followed: in the user's own files, it may well be missed."""
-    unknown = [one for one in traced.missing if not _is_provided(one.name, target)]
-    theirs: list[str] = []
-    for one in unknown:
-        if Path(one.parent).is_absolute() or one.parent in own:
-            message = (
-                f"{one.parent} imports {one.name}, which is neither in the layer nor "
-                "beside it"
-            )
-            listen(Noted(message=message, warning=True))
-        else:
-            theirs.append(_said(one))
+def notes(traced: Trace, own: Collection[str], target: Target) -> tuple[Noted, ...]:
+    """Say what couldn't be followed: in the user's own files, it may well be missed.
+
+    Those are the files outside of the layer, and its ``own``. What the runtime brings
+    isn't missed.
+    """
+    missing = [one for one in traced.missing if not _is_provided(one.name, target)]
+    mine = [one for one in missing if _is_mine(one.parent, own)]
+    theirs = [_said(one) for one in missing if one not in mine]
+    warnings = [
+        f"{one.parent} imports {one.name}, which is neither in the layer nor beside it"
+        for one in mine
+    ]
+    warnings += [f"{file} can't be followed: {why}" for file, why in traced.unread]
+    noted = [Noted(message=message, warning=True) for message in warnings]
     if theirs:
-        names = list(dict.fromkeys(theirs))
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        message = "not in the layer, and perhaps not needed: "
-        listen(Noted(message=f"{message}{', '.join(names[:_SHOWN])}{more}"))
-    for file, why in traced.unread:
-        listen(Noted(message=f"{file} can't be followed: {why}", warning=True))
+        noted.append(Noted(message=_perhaps(tuple(dict.fromkeys(theirs)))))
+    return tuple(noted)
+
+
+def _is_mine(path: str, own: Collection[str]) -> bool:
+    return path in own or posixpath.isabs(path)
+
+
+def _perhaps(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    shown = ", ".join(names[:_SHOWN])
+    return f"not in the layer, and perhaps not needed: {shown}{more}"
 
 
 def _said(one: Missing) -> str:

@@ -56,7 +56,12 @@ def search_path(target: Target) -> tuple[str, ...]:
     return (f"python/lib/python{target.runtime.version}/site-packages", "python")
 
 
-def find_imports(entries: Iterable[FileEntry], target: Target) -> tuple[Import, ...]:
+def find_imports(
+    entries: Iterable[FileEntry],
+    target: Target,
+    *,
+    shaken: bool = False,  # noqa: ARG001 - no layer of Python's is
+) -> tuple[Import, ...]:
     """Name every top-level module, in alphabetical order.
 
     Of a namespace it is the first real packages inside (google.cloud.storage).

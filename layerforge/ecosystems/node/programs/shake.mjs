@@ -10,8 +10,8 @@ import os from "node:os";
 import path from "node:path";
 import { createRequire } from "node:module";
 
-const asked = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
-const { nft, layer, base, entryPoints, cpu } = asked;
+const question = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
+const { nft, layer, base, entryPoints, cpu } = question;
 const CODE = /\.[cm]?js$/;
 const FOREIGN_SCHEME = /^(?!node:)[a-z][a-z\d+.-]*:/; // what other runtimes have, or data
 const MODULES = `${path.sep}node_modules${path.sep}`;
@@ -34,14 +34,17 @@ const isBare = (name) => !/^(\.{0,2}\/|\.{1,2}$|#)/.test(name);
 const isForeign = (file) => !inLayer(file) && file.includes(MODULES);
 
 // Find a module as a function finds it: beside who asks for it, else in NODE_PATH.
-async function resolved(name, parent, job, required) {
+async function resolved(asked, parent, job, required) {
+  const name = asked.startsWith("/opt/") ? path.join(layer, asked.slice(5)) : asked;
   const places = isBare(name) ? [function_] : [parent];
   if (isBare(name) && inLayer(parent)) places.unshift(parent);
   for (const place of places) {
     const found = await tried(name, place, job, required);
     if (found.length && !found.some(isForeign)) return found;
   }
-  if (!FOREIGN_SCHEME.test(name)) missing.set(`${name}\0${parent}`, { name, parent: told(parent) });
+  if (!FOREIGN_SCHEME.test(name)) {
+    missing.set(`${asked}\0${parent}`, { name: asked, parent: told(parent) });
+  }
   throw new Error("not found");
 }
 

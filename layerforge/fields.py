@@ -104,7 +104,8 @@ class Fields:
             return default
 
     def has(self, key: str) -> bool:
-        """Say whether the table itself has a field."""
+        """Say whether the table itself has a field, which from now on is a known one."""
+        self._known.add(key)
         return key in self._table
 
     def wrong(self, key: str, expected: str, found: object) -> None:

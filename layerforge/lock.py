@@ -80,6 +80,11 @@ class Pin:
         return self.location or self.name
 
     @property
+    def known_as(self) -> str:
+        """The name that code asks for it by: its own, or an alias."""
+        return self.id.rpartition("node_modules/")[2]
+
+    @property
     def source(self) -> bool:
         """Say whether it has to be compiled."""
         return not self.filename.endswith(_READY)

@@ -180,13 +180,13 @@ def _preferred(
 ) -> tuple[Pin, ...]:
     pins = present.pins if present else ()
     spelled = set(map(ecosystem_of(job.target).spell, freed))
-    unknown = spelled - {pin.name for pin in pins}
+    unknown = spelled - {name for pin in pins for name in (pin.name, pin.known_as)}
     if unknown:
         raise LockError(
             f"{job.lock_file} pins no {', '.join(sorted(unknown))}",
             remedy="Name packages that the lock has with --upgrade-package.",
         )
-    return tuple(pin for pin in pins if pin.name not in spelled)
+    return tuple(pin for pin in pins if not {pin.name, pin.known_as} & spelled)
 
 
 def _first_lock(job: Job, tools: Tools) -> Lock:

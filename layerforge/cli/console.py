@@ -178,14 +178,19 @@ class _Voice:
         self._console = console
         self._lock = threading.Lock()
         self._tasks: dict[str, Started] = {}
+        self._noted: set[Noted] = set()
         self._bars: Bars | None = None
 
     def hear(self, event: Event) -> None:
         with self._lock:
             match event:
+                case Noted() if event in self._noted:
+                    pass  # of another target, or of a lock and then of its build
                 case Noted(message=message, warning=True):
+                    self._noted.add(event)
                     self._print(f"{_WARNING}{message}")
                 case Noted(message=message):
+                    self._noted.add(event)
                     self._tell(message)
                 case _ if not self._console.quiet:
                     self._follow(event)

@@ -174,7 +174,7 @@ def _packages(parts: Sequence[Part], unzipped: int) -> list[str]:
     rows = [("package", "version", "files", "bytes", "share")]
     rows += [
         (
-            clipped(shown_place(part.name, part.location), _NAME_WIDTH),
+            shown_place(part.name, part.location, _NAME_WIDTH),
             clipped(part.version, _VERSION_WIDTH),
             f"{part.files:,}",
             bytes_of(part.size),

@@ -42,7 +42,7 @@ def plan_text(plan: BuildPlan) -> str:
         lines.append(_fetching(plan.missing, len(plan.lock.pins)))
         rows = [
             (
-                clipped(shown_place(pin.name, pin.location), _NAME_WIDTH),
+                shown_place(pin.name, pin.location, _NAME_WIDTH),
                 clipped(pin.version, _VERSION_WIDTH),
                 bytes_of(pin.size) if pin.size else "",
                 _state(pin, plan),

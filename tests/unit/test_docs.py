@@ -12,6 +12,7 @@ import click
 import pytest
 
 from layerforge import __version__, errors
+from layerforge.ecosystems.node.install_scripts import known_scripts
 from layerforge.errors import ConfigError, LayerforgeError
 from layerforge.limits import DIRECT_UPLOAD_LIMIT, UNZIPPED_LIMIT
 from layerforge.project import find_project
@@ -158,7 +159,8 @@ def test_every_key_of_publish_is_in_the_reference_and_no_other(tmp_path: Path) -
 def _make_what_is_named(folder: Path, document: dict[str, Any]) -> None:
     """Make the files that a configuration speaks of."""
     for layer in document.get("layers", {}).values():
-        named = [layer["requirements"], *layer.get("include", ())]
+        files = (layer.get("requirements"), layer.get("package-json"))
+        named = [*files, *layer.get("include", ()), *layer.get("entry-points", ())]
         for name in named:
             if isinstance(name, str):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -182,10 +184,21 @@ def test_every_toml_example_is_read_without_a_complaint(
             assert {"id", "why", "drop", "examples"} <= set(document["rules"][0])
         elif "runtimes" in document:
             assert all("os" in row for row in document["runtimes"].values())
+        elif "packages" in document:
+            assert document["packages"] == _as_it_stands(document["packages"])
         else:
             file = "pyproject.toml" if "tool" in document else "layerforge.toml"
             (folder / file).write_text(text)
             assert find_project(folder).file == folder / file
+
+
+def _as_it_stands(rows: dict[str, Any]) -> dict[str, Any]:
+    """Give what is known of the install scripts that an example speaks of."""
+    known = known_scripts()
+    return {
+        name: {"why": known[name].why, **({"run": True} if known[name].run else {})}
+        for name in rows
+    }
 
 
 def _kinds(error: type[LayerforgeError]) -> set[tuple[int, str]]:
@@ -227,11 +240,7 @@ def test_the_runtimes_that_are_built_for_are_all_named() -> None:
 
     names = [codes(row[0])[0] for row in table]
 
-    assert names == [
-        runtime.id
-        for runtime in load_runtimes().values()
-        if runtime.language == "python"
-    ]
+    assert names == list(load_runtimes())
 
 
 def test_every_recipe_is_named_and_no_other() -> None:

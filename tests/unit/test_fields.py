@@ -198,6 +198,16 @@ def test_unknown_fields_are_told_in_the_order_of_the_file() -> None:
     ]
 
 
+def test_a_field_that_was_looked_for_is_known() -> None:
+    problems = Problems()
+    fields = Fields({"packags": []}, "top.", problems)
+
+    assert not fields.has("packages")
+    fields.finish()
+
+    assert told(problems) == ["top.packags: unknown; did you mean packages?"]
+
+
 def test_tables_with_impossible_names_or_no_tables_are_told() -> None:
     problems = Problems()
     fields = Fields({"all": {"good": {}, "b a d": {}, "three": 3}}, "top.", problems)

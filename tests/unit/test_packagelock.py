@@ -491,6 +491,7 @@ def test_a_lock_that_lacks_what_it_needs_is_refused() -> None:
         "@swc/core-linux-arm64-musl",
         "@rollup/rollup-win32-arm64-msvc",
         "fsevents",
+        "bufferutil",
     ],
 )
 def test_a_lock_may_lack_an_optional_package_of_another_platform(name: str) -> None:
@@ -502,10 +503,8 @@ def test_a_lock_may_lack_an_optional_package_of_another_platform(name: str) -> N
     check_complete(lock, ARM)
 
 
-@pytest.mark.parametrize(
-    "name", ["@esbuild/linux-arm64", "@swc/core-linux-arm64-gnu", "bufferutil"]
-)
-def test_a_lock_may_not_lack_an_optional_package_that_could_be_for_the_target(
+@pytest.mark.parametrize("name", ["@esbuild/linux-arm64", "@swc/core-linux-arm64-gnu"])
+def test_a_lock_may_not_lack_an_optional_package_for_the_target(
     name: str,
 ) -> None:
     lock = lock_of(
@@ -515,6 +514,31 @@ def test_a_lock_may_not_lack_an_optional_package_that_could_be_for_the_target(
 
     with pytest.raises(LockError, match=f"\n  {name} 1.0.0, for node_modules/a$"):
         check_complete(lock, ARM)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "differences"),
+    [
+        ({"a": "1.0.0"}, ""),
+        ({"a": "^1"}, ""),
+        ({"a": {".": "2.0.0"}}, ""),
+        ({"gone": "2.0.0"}, ""),
+        ({"a": "2.0.0"}, "\n  overrides: a is 2.0.0, in the lock 1.0.0"),
+    ],
+)
+def test_a_package_is_locked_at_the_version_that_an_override_names(
+    overrides: dict[str, Any], differences: str
+) -> None:
+    lock = lock_of(project={"dependencies": {"a": "^1"}}, a={"version": "1.0.0"})
+    text = json.dumps({"dependencies": {"a": "^1"}, "overrides": overrides})
+    said = ""
+
+    try:
+        check_manifest(lock, text, "package.json")
+    except LockError as error:
+        said = error.message.removeprefix("the lock does not agree with package.json:")
+
+    assert said == differences
 
 
 def test_a_folder_beside_the_project_resolves_nothing_from_it() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from layerforge.ecosystems.node.packagelock import (
     Dependency,
@@ -14,10 +15,11 @@ from layerforge.ecosystems.node.packagelock import (
     dependencies_of,
     find_package,
 )
-from layerforge.ecosystems.node.platforms import may_suit
+from layerforge.ecosystems.node.platforms import named_for
 from layerforge.errors import ConfigError, LockError
 from layerforge.target import Target
 
+_VERSION: Final = re.compile(r"\d+\.\d+\.\d+([-+][\w.+-]+)?", re.ASCII)
 _INCOMPLETE: Final = (
     "Remove the lock and node_modules, and make it again: "
     "npm install --package-lock-only --ignore-scripts (what is then still missing, the "
@@ -34,10 +36,13 @@ def check_manifest(lock: PackageLock, text: str, where: str, folder: str = "") -
 
     ``folder`` is a workspace's, from the lock's own; '' is the project. This is
     stricter than ``npm ci``, which lets a changed range pass if what is locked fits
-    it. Raises `LockError` with every difference, `ConfigError` for bad JSON.
+    it. Of ``overrides``, which a lock doesn't tell, those that name one version of a
+    package are held to. Raises `LockError` with every difference, `ConfigError` for
+    bad JSON.
     """
     try:
-        manifest = dependencies_of(json.loads(text))
+        document = json.loads(text)
+        manifest = dependencies_of(document)
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"{where} is malformed: {error}", remedy="Mend it, and try again."
@@ -46,7 +51,10 @@ def check_manifest(lock: PackageLock, text: str, where: str, folder: str = "") -
     for package in lock.packages:
         if package.path == folder:
             locked = package.dependencies
-    differences = tuple(_differences(_ranges(manifest), _ranges(locked)))
+    differences = (
+        *_differences(_ranges(manifest), _ranges(locked)),
+        *(() if folder else _overridden(document, lock)),
+    )
     if differences:
         lines = "".join(f"\n  {line}" for line in differences)
         raise LockError(
@@ -56,15 +64,23 @@ def check_manifest(lock: PackageLock, text: str, where: str, folder: str = "") -
         )
 
 
+def has_overrides(text: str) -> bool:
+    """Say whether a package.json has npm take other versions than packages ask for."""
+    try:
+        return bool(json.loads(text).get("overrides"))
+    except (AttributeError, ValueError, RecursionError):
+        return False
+
+
 def check_complete(
     lock: PackageLock, target: Target | None = None, *, optional: bool = True
 ) -> None:
     """Hold a lock to what its own packages ask for; raises `LockError` with what lacks.
 
     npm has written locks without the optional packages of other platforms than its
-    own: with a ``target`` it is enough that those are there that may be for it, and
-    without ``optional`` none need be, as in a lock of all that a registry has. Peers
-    may be missing: ``legacy-peer-deps`` leaves them out on purpose.
+    own: with a ``target``, those must be there that are named for its platform, and
+    without ``optional`` none, as in a lock of all that a registry has. Peers may be
+    missing: ``legacy-peer-deps`` leaves them out on purpose.
     """
     paths = {each.path for each in lock.packages}
     missing = [
@@ -73,7 +89,7 @@ def check_complete(
         if not (package.dev or package.link or package.source is Source.BUNDLED)
         for wish in package.dependencies
         if wish.group is Group.PROD
-        or (wish.group is Group.OPTIONAL and optional and may_suit(wish.name, target))
+        or (wish.group is Group.OPTIONAL and optional and named_for(wish.name, target))
         if find_package(wish.name, package.path, paths) is None
     ]
     if missing:
@@ -87,6 +103,16 @@ def check_complete(
             f"the lock has no entry for what its packages need:{lines}",
             remedy=_LEADING_OUT if outside else _INCOMPLETE,
         )
+
+
+def _overridden(manifest: Mapping[str, Any], lock: PackageLock) -> Iterator[str]:
+    """Tell the packages that are locked at another version than an override names."""
+    overrides = manifest.get("overrides")
+    for name, version in overrides.items() if isinstance(overrides, dict) else ():
+        if isinstance(version, str) and _VERSION.fullmatch(version):
+            locked = {each.version for each in lock.packages if each.name == name}
+            for other in sorted(locked - {version}):
+                yield f"overrides: {name} is {version}, in the lock {other}"
 
 
 def _ranges(dependencies: Sequence[Dependency]) -> dict[tuple[str, Group], str]:

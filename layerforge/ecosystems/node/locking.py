@@ -7,6 +7,7 @@ from pathlib import Path
 
 from layerforge.containers.image import Image
 from layerforge.ecosystems import Tools
+from layerforge.ecosystems.node.agreement import has_overrides
 from layerforge.ecosystems.node.foreign import convert_lock
 from layerforge.ecosystems.node.installation import read_installation, to_lock
 from layerforge.ecosystems.node.lockfiles import (
@@ -46,9 +47,12 @@ def make_lock(
     """
     path = lock_path(spec)
     present = _present(path, spec, target)
-    freed = {pin.name for pin in present.pins} if present else set()
-    freed -= {pin.name for pin in preferred}
-    if freed or present is None or not _agrees(path, spec, target):
+    kept = {pin.id for pin in preferred}
+    pins = present.pins if present else ()
+    freed = {pin.known_as for pin in pins if pin.id not in kept}
+    # npm's lock doesn't say which overrides it was made with.
+    asked = present is None or has_overrides(manifest_text(spec))
+    if freed or asked or not _agrees(path, spec, target):
         text = _resolved(path, spec, target, tools, freed=freed, preferred=preferred)
         replace_file(path, text)
     installation = read_installation(path, spec, target)

@@ -14,11 +14,7 @@ _OS: Final = "linux"
 _LIBC: Final = "glibc"
 
 # How packages for one platform call it in their names.
-_OTHER_SYSTEMS: Final = {
-    *("aix", "android", "cygwin", "darwin", "freebsd", "fsevents", "haiku", "illumos"),
-    *("macos", "musl", "musleabihf", "netbsd", "openbsd", "openharmony", "osx"),
-    *("sunos", "wasi", "wasm32", "win", "win32", "win64", "windows"),
-}
+_MUSL: Final = {"musl", "musleabihf"}
 _PROCESSORS: Final = {
     *("arm", "arm64", "armv6", "armv7", "aarch64", "ia32", "loong64", "mips64el"),
     *("ppc64", "ppc64le", "riscv64", "s390x", "x32", "x64", "x86"),
@@ -34,16 +30,18 @@ def suits(package: Package, target: Target) -> bool:
     )
 
 
-def may_suit(name: str, target: Target | None) -> bool:
-    """Say whether a package of which only the name is known may be for a target.
+def named_for(name: str, target: Target | None) -> bool:
+    """Say whether a package of which only the name is known is for a target's platform.
 
-    Without a target it may always be for one.
+    ``@esbuild/linux-x64`` is, for x86_64. Without a target any may be meant.
     """
     if target is None:
         return True
     words = set(re.split(r"[^a-z0-9]+", name.lower()))
-    return not words & _OTHER_SYSTEMS and (
-        target.arch.npm in words or not words & _PROCESSORS
+    return (
+        _OS in words
+        and not words & _MUSL
+        and (target.arch.npm in words or not words & _PROCESSORS)
     )
 
 

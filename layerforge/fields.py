@@ -104,7 +104,7 @@ class Fields:
             return default
 
     def has(self, key: str) -> bool:
-        """Say whether the table itself has a field, which from now on is a known one."""
+        """Say whether the table itself has a field; from now on it is a known one."""
         self._known.add(key)
         return key in self._table
 

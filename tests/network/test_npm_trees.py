@@ -94,7 +94,7 @@ def found_below(project: Path, place: str) -> dict[str, str]:
 
 
 def unlinked(project: Path, found: Mapping[str, str], npm: Npm) -> dict[str, str]:
-    """Have for each link what npm would pack of its folder, and what is installed there."""
+    """Give for each link what npm would pack of its folder, and has installed there."""
     whole = dict(found)
     for place, told in found.items():
         folder = project / place

@@ -1,4 +1,4 @@
-"""Every recipe, built for four targets from the package index, and imported.
+"""Every Python recipe, built for four targets from the package index, and imported.
 
 A layer's modules are imported by an interpreter of the target's Python on this
 machine's own architecture; where there is none, that is skipped. The other
@@ -44,7 +44,11 @@ pytestmark = [
 
 RUNTIMES: Final = ("python3.12", "python3.13")
 ARCHITECTURES: Final = ("x86_64", "arm64")
-RECIPES: Final = recipe_names()
+RECIPES: Final = tuple(
+    name
+    for name in recipe_names()
+    if (recipe := find_recipe(name)) and recipe.requirements.language == "python"
+)
 # By ELF's e_machine: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
 MACHINES: Final = {"x86_64": 62, "arm64": 183}
 HERE: Final = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())

@@ -135,9 +135,7 @@ class TestRecipes:
             "requests for python3.12-x86_64",
             "requests for python3.12-arm64",
         ]
-        assert jobs[0].spec.requirements == replace(
-            recipe.requirements, folder=project
-        )
+        assert jobs[0].spec.requirements == replace(recipe.requirements, folder=project)
         assert jobs[0].lock_file == (project / "pylock.requests-python312-x86_64.toml")
 
     def test_lie_where_the_user_stands(self, select: Select, project: Path) -> None:
@@ -205,6 +203,189 @@ class TestRequirements:
 
         assert error.message == "web, data and -r r.txt are asked for at once"
         assert error.remedy == "Name layers, or give a file and --name."
+
+
+class TestPackageJson:
+    @pytest.fixture
+    def web(self, project: Path) -> Path:
+        web = project / "web"
+        web.mkdir()
+        (web / "package.json").write_text("{}")
+        return web
+
+    def test_makes_a_layer(self, select: Select, project: Path, web: Path) -> None:
+        (job,) = select(
+            package_json=Path("web/package.json"),
+            name="db",
+            runtimes=("nodejs22.x",),
+            architectures=("arm64",),
+        )
+
+        assert job.spec.requirements == Requirements(
+            language="node", file=web / "package.json"
+        )
+        assert job.lock_file == web / "package-lock.json"
+        assert job.output == project / "dist" / "db-nodejs22.x-arm64.zip"
+        assert job.lock_command == (
+            "layerforge lock --package-json web/package.json --name db --runtime "
+            "nodejs22.x --arch arm64"
+        )
+
+    def test_needs_a_name(self, refused: Callable[..., ConfigError]) -> None:
+        error = refused(package_json=Path("package.json"))
+
+        assert error.message == "the layer of package.json has no name"
+        assert error.remedy == "Give it one: --package-json package.json --name web"
+
+    def test_needs_a_file(self, refused: Callable[..., ConfigError]) -> None:
+        error = refused(package_json=Path("none/package.json"), name="db")
+
+        assert error.message == "there is no file none/package.json"
+
+    def test_is_called_so(self, refused: Callable[..., ConfigError]) -> None:
+        error = refused(package_json=Path("db.json"), name="db")
+
+        assert error.message == "db.json is not named package.json"
+        assert error.remedy == (
+            "Put it under that name into a folder of its own: npm knows no other."
+        )
+
+    def test_is_not_named_beside_layers(
+        self, refused: Callable[..., ConfigError]
+    ) -> None:
+        error = refused("web", package_json=Path("package.json"), name="db")
+
+        assert error.message == (
+            "web and --package-json package.json are asked for at once"
+        )
+
+    def test_is_not_named_beside_requirements(
+        self, refused: Callable[..., ConfigError]
+    ) -> None:
+        error = refused(
+            package_json=Path("package.json"), requirements=Path("r.txt"), name="db"
+        )
+
+        assert error.message == (
+            "-r r.txt and --package-json package.json are asked for at once"
+        )
+        assert error.remedy == "Give one of them."
+
+
+class TestTwoLanguages:
+    @pytest.fixture(autouse=True)
+    def both(self, project: Path) -> None:
+        (project / "layerforge.toml").write_text(
+            """
+            [defaults]
+            runtimes = ["python3.12", "nodejs22.x", "nodejs24.x"]
+            architectures = ["arm64"]
+            [layers.web]
+            requirements = ["requests"]
+            [layers.db]
+            packages = ["pg", "redis@^5"]
+            """
+        )
+
+    def test_have_the_runtimes_of_their_own_among_the_defaults(
+        self, select: Select
+    ) -> None:
+        assert named(select()) == [
+            "web for python3.12-arm64",
+            "db for nodejs22.x-arm64",
+            "db for nodejs24.x-arm64",
+        ]
+
+    def test_are_chosen_between_by_a_runtime_that_is_asked_for(
+        self, select: Select
+    ) -> None:
+        assert named(select(runtimes=("nodejs20.x",))) == ["db for nodejs20.x-arm64"]
+        assert named(select(runtimes=("python3.13",))) == ["web for python3.13-arm64"]
+
+    def test_may_both_be_asked_for(self, select: Select) -> None:
+        assert named(select(runtimes=("nodejs20.x", "python3.13"))) == [
+            "web for python3.13-arm64",
+            "db for nodejs20.x-arm64",
+        ]
+
+    def test_are_not_mixed_where_one_is_named(
+        self, refused: Callable[..., ConfigError]
+    ) -> None:
+        error = refused("db", runtimes=("python3.12", "python3.13"))
+
+        assert error.message == (
+            "db is a layer for Node.js, and python3.12, python3.13 are not"
+        )
+        assert error.remedy == "Name a runtime of Node.js: layerforge runtimes"
+
+    def test_have_locks_of_their_own_kind(self, select: Select, project: Path) -> None:
+        web, db, same = select()
+
+        assert web.lock_file == project / "pylock.web-python312-arm64.toml"
+        assert db.lock_file == same.lock_file == project / "package-lock.db.json"
+
+    def test_have_recipes_whose_locks_lie_where_the_user_stands(
+        self, select: Select, project: Path
+    ) -> None:
+        below = project / "below"
+        below.mkdir()
+
+        job, _ = select("pg-redis", folder=below)
+
+        assert job.spec.requirements.folder == below
+        assert job.lock_file == below / "package-lock.pg-redis.json"
+
+
+class TestOneZip:
+    def test_is_one_for_all_runtimes_of_an_architecture(
+        self, select: Select, project: Path
+    ) -> None:
+        x86, arm = select("web", runtimes=("python3.12", "python3.13"), one_zip=True)
+
+        assert named((x86, *x86.others)) == [
+            "web for python3.12-x86_64",
+            "web for python3.13-x86_64",
+        ]
+        assert named((arm, *arm.others)) == [
+            "web for python3.12-arm64",
+            "web for python3.13-arm64",
+        ]
+        assert x86.output == project / "dist" / "web-python3.12-python3.13-x86_64.zip"
+        assert {each.output for each in arm.others} == {arm.output}
+
+    def test_has_a_lock_for_each_runtime(self, select: Select) -> None:
+        job, _ = select("web", runtimes=("python3.12", "python3.13"), one_zip=True)
+
+        assert [each.lock_file.name for each in (job, *job.others)] == [
+            "pylock.web-python312-x86_64.toml",
+            "pylock.web-python313-x86_64.toml",
+        ]
+
+    def test_of_one_runtime_is_named_as_always(self, select: Select) -> None:
+        (job,) = select("data", one_zip=True)
+
+        assert job.output.name == "data-python3.13-arm64.zip"
+        assert job.others == ()
+
+    def test_may_be_what_the_layer_says(self, select: Select, project: Path) -> None:
+        (project / "layerforge.toml").write_text(
+            CONFIGURATION + 'one-zip = true\n[layers.more]\nrequirements = ["x"]\n'
+        )
+
+        data = select("data", runtimes=("python3.12", "python3.13"))
+        more = select("more", runtimes=("python3.12", "python3.13"))
+
+        assert (len(data), len(more)) == (1, 4)
+
+    def test_can_be_named_by_an_option(self, select: Select, tmp_path: Path) -> None:
+        (job,) = select(
+            "data",
+            runtimes=("python3.12", "python3.13"),
+            one_zip=True,
+            output=tmp_path / "my.zip",
+        )
+
+        assert job.output == tmp_path / "my.zip"
 
 
 class TestRefusals:
@@ -285,7 +466,5 @@ class TestRefusals:
     ) -> None:
         error = refused("web", runtimes=("nodejs22.x",))
 
-        assert error.message == (
-            "web is a layer for Python, and nodejs22.x is not"
-        )
+        assert error.message == ("web is a layer for Python, and nodejs22.x is not")
         assert error.remedy == "Name a runtime of Python: layerforge runtimes"

@@ -101,7 +101,7 @@ class TestPlaces:
         }
 
     def test_of_a_workspace_are_where_its_link_is(self, tmp_path: Path) -> None:
-        rows = {
+        rows: Rows = {
             "node_modules/own": {"resolved": "packages/own", "link": True},
             "packages/own": {"name": "own", "version": "2.0.0"},
             "packages/own/node_modules/b": row("b"),
@@ -123,7 +123,7 @@ class TestPlaces:
     def test_have_the_optional_packages_of_the_target(
         self, tmp_path: Path, target: Target, cpu: str
     ) -> None:
-        rows = {
+        rows: Rows = {
             "node_modules/a": row(
                 "a", optionalDependencies={"a-arm64": "1", "a-x64": "1"}
             ),
@@ -169,7 +169,7 @@ class TestRoots:
     ) -> None:
         (tmp_path / "packages" / "own").mkdir(parents=True)
         (tmp_path / "packages" / "own" / "package.json").write_text("{}")
-        rows = {
+        rows: Rows = {
             "node_modules/own": {"resolved": "packages/own", "link": True},
             "packages/own": {"name": "own", "version": "2.0.0"},
         }
@@ -186,7 +186,7 @@ class TestRoots:
 
 class TestBundles:
     def test_come_with_the_package_that_they_lie_in(self, tmp_path: Path) -> None:
-        rows = {
+        rows: Rows = {
             "node_modules/a": wanting("b", name="a"),
             "node_modules/a/node_modules/b": bundled("c"),
             "node_modules/a/node_modules/b/node_modules/c": bundled(),
@@ -199,7 +199,7 @@ class TestBundles:
         assert list(by_id(lock(tmp_path, rows, "a"))) == ["a"]
 
     def test_of_the_project_itself_are_fetched_like_any(self, tmp_path: Path) -> None:
-        rows = {
+        rows: Rows = {
             "node_modules/a": row("a", inBundle=True, dependencies={"b": "^1"}),
             "node_modules/a/node_modules/b": row("b", inBundle=True),
         }
@@ -231,7 +231,7 @@ class TestPins:
         )
 
     def test_stand_in_the_order_of_their_ids(self, tmp_path: Path) -> None:
-        rows = {
+        rows: Rows = {
             "node_modules/z": wanting("m", "a"),
             "node_modules/z/node_modules/a": row("a2"),
             "node_modules/a": row("a"),
@@ -248,7 +248,7 @@ class TestPins:
     def test_say_where_one_stands_that_is_not_under_its_name_at_the_top(
         self, tmp_path: Path
     ) -> None:
-        rows = {
+        rows: Rows = {
             "node_modules/a": row("a"),
             "node_modules/old-a": row("a", name="a", version="0.1.0"),
             "node_modules/b": wanting("a"),
@@ -265,7 +265,7 @@ class TestPins:
         }
 
     def test_of_one_tarball_at_two_places_are_two(self, tmp_path: Path) -> None:
-        rows = {
+        rows: Rows = {
             "node_modules/a": row("same"),
             "node_modules/b": wanting("a"),
             "node_modules/b/node_modules/a": row("same"),
@@ -277,7 +277,7 @@ class TestPins:
         assert pins["a"].digest == nested.digest == hashlib.sha512(b"same").hexdigest()
 
     def test_depend_on_what_node_would_find(self, tmp_path: Path) -> None:
-        rows = {
+        rows: Rows = {
             "node_modules/a": row("a"),
             "node_modules/b": wanting("a", "c"),
             "node_modules/b/node_modules/a": row("a2"),
@@ -295,7 +295,7 @@ class TestPins:
         folder = tmp_path / "own"
         folder.mkdir()
         (folder / "package.json").write_text('{"name": "own", "version": "1.0.0"}')
-        rows = {
+        rows: Rows = {
             "node_modules/a": row("a"),
             "node_modules/own": {"resolved": "own", "link": True},
             "own": {"version": "1.0.0", "devDependencies": {"a": "^1"}},
@@ -336,7 +336,7 @@ class TestFolders:
         return own
 
     def digest(self, folder: Path) -> str:
-        rows = {
+        rows: Rows = {
             "node_modules/own": {"resolved": "own", "link": True},
             "own": {"version": "1.0.0"},
         }
@@ -454,7 +454,7 @@ class TestSdk:
         assert locked.provided == ()
 
     def test_stays_where_it_lies_in_another_s_tarball(self, tmp_path: Path) -> None:
-        rows = {
+        rows: Rows = {
             "node_modules/a": wanting("@aws-sdk/core", name="a"),
             "node_modules/a/node_modules/@aws-sdk/core": bundled(),
         }
@@ -465,7 +465,7 @@ class TestSdk:
         assert installation.provided == ()
 
     def test_takes_what_it_bundles_along(self, tmp_path: Path) -> None:
-        rows = {
+        rows: Rows = {
             "node_modules/@aws-sdk/core": wanting("b", name="@aws-sdk/core"),
             "node_modules/@aws-sdk/core/node_modules/b": bundled(),
             "node_modules/a": row("a"),
@@ -476,7 +476,7 @@ class TestSdk:
         assert set(installation.packages) == {"node_modules/a"}
 
     def test_does_not_keep_a_workspace_from_its_place(self, tmp_path: Path) -> None:
-        rows = {
+        rows: Rows = {
             "node_modules/own": {"resolved": "own", "link": True},
             "own": {"version": "1.0.0", "dependencies": {"@aws-sdk/core": "^3"}},
             "node_modules/@aws-sdk/core": row("@aws-sdk/core"),
@@ -490,7 +490,7 @@ class TestSdk:
 def test_reach_goes_through_dependencies_but_not_what_is_barred(
     tmp_path: Path,
 ) -> None:
-    rows = {
+    rows: Rows = {
         "node_modules/a": wanting("b", "c"),
         "node_modules/b": wanting("a"),
         "node_modules/c": wanting("d"),

@@ -187,8 +187,8 @@ class TestInputs:
         own = tmp_path / "own"
         own.mkdir()
         (own / "package.json").write_text('{"dependencies": {"a": "^1"}}')
-        rows = {
-            **ROWS,
+        rows: dict[str, dict[str, object]] = {
+            "node_modules/a": {**ROWS["node_modules/a"]},
             "node_modules/own": {"resolved": "own", "link": True},
             "own": {"version": "1.0.0"},
         }

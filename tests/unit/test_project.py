@@ -16,6 +16,7 @@ from layerforge.spec import (
     Project,
     PublishSpec,
     Requirements,
+    Script,
 )
 from layerforge.strip import Profile
 from layerforge.target import Arch, Target, find_runtime
@@ -168,6 +169,130 @@ class TestDefaults:
             "keep, licence, max-unzipped, one-zip, publish, runtimes, shake, strip, "
             "system-packages, versioned-folder"
         )
+
+
+class TestNodeLayer:
+    def test_has_a_package_json(self, tmp_path: Path) -> None:
+        (tmp_path / "package.json").write_text("{}")
+
+        spec = layer(tmp_path, '[layers.web]\npackage-json = "package.json"\n')
+
+        assert spec == LayerSpec(
+            name="web",
+            requirements=Requirements(language="node", file=tmp_path / "package.json"),
+        )
+
+    def test_or_a_list_of_packages_with_a_lock_in_the_project(
+        self, tmp_path: Path
+    ) -> None:
+        spec = layer(tmp_path, '[layers.web]\npackages = ["pg", "redis@^5"]\n')
+
+        assert spec.requirements == Requirements(
+            language="node", lines=("pg", "redis@^5"), folder=tmp_path
+        )
+
+    def test_is_read_whole(self, tmp_path: Path) -> None:
+        (tmp_path / "handler.mjs").touch()
+
+        spec = layer(
+            tmp_path,
+            """
+            [layers.web]
+            packages = ["pg"]
+            install-scripts = {pg = "run", "@s/b" = "skip"}
+            shake = true
+            entry-points = ["handler.mjs"]
+            versioned-folder = true
+            one-zip = true
+            imports = ["pg", "@s/b/lib/index.js"]
+            """,
+        )
+
+        assert spec == LayerSpec(
+            name="web",
+            requirements=Requirements(language="node", lines=("pg",), folder=tmp_path),
+            install_scripts={"pg": Script.RUN, "@s/b": Script.SKIP},
+            shake=True,
+            entry_points=(tmp_path / "handler.mjs",),
+            versioned_folder=True,
+            one_zip=True,
+            imports=("pg", "@s/b/lib/index.js"),
+        )
+
+    @pytest.mark.parametrize(
+        ("lines", "told"),
+        [
+            (
+                'package-json = "none/package.json"',
+                (
+                    'package-json: found "none/package.json", expected a file that is '
+                    "there"
+                ),
+            ),
+            (
+                'package-json = "db.json"',
+                'package-json: found "db.json", expected a file named package.json',
+            ),
+            (
+                'packages = ["pg"]\nbytecode = true',
+                "bytecode: found true, expected none: only layers for Python have it",
+            ),
+            (
+                'packages = ["pg"]\nextras = ["x"]',
+                (
+                    'extras: found ["x"], expected none: only a pyproject.toml, or a '
+                    "lock of its tool, has any"
+                ),
+            ),
+            (
+                'packages = ["pg"]\ninstall-scripts = {pg = "yes"}',
+                'install-scripts.pg: found "yes", expected "run" or "skip"',
+            ),
+            (
+                'requirements = ["x"]\nversioned-folder = true',
+                (
+                    "versioned-folder: found true, expected none: only layers for "
+                    "Node.js have it"
+                ),
+            ),
+            (
+                'requirements = ["x"]\npackages = ["pg"]',
+                "packages: found a list, expected none beside requirements",
+            ),
+        ],
+    )
+    def test_that_is_mistaken_is_told_so(
+        self, tmp_path: Path, lines: str, told: str
+    ) -> None:
+        (tmp_path / "db.json").write_text("{}")
+
+        assert mistakes(tmp_path, f"[layers.web]\n{lines}\n") == [f"layers.web.{told}"]
+
+    def test_may_share_defaults_with_one_of_python(self, tmp_path: Path) -> None:
+        node, python = project(
+            tmp_path,
+            """
+            [defaults]
+            bytecode = true
+            versioned-folder = true
+            shake = true
+            install-scripts = {pg = "skip"}
+            strip = "slim"
+            [layers.node]
+            packages = ["pg"]
+            [layers.python]
+            requirements = ["x"]
+            """,
+        ).layers
+
+        assert (node.bytecode, python.bytecode) == (False, True)
+        assert (node.versioned_folder, python.versioned_folder) == (True, False)
+        assert (node.shake, python.shake) == (True, False)
+        assert (node.install_scripts, python.install_scripts) == (
+            {"pg": Script.SKIP},
+            {},
+        )
+        assert (node.strip, python.strip) == (Profile.SLIM, Profile.SLIM)
 
 
 class TestMistakes:

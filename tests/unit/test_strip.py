@@ -10,6 +10,7 @@ from layerforge.strip import (
     Stripping,
     StripRule,
     all_rules,
+    difference,
     matcher,
     rules_for,
     strip,
@@ -194,3 +195,21 @@ def test_licences_and_manifests_of_npm_packages_stay(folder: str, name: str) -> 
     left = strip([entry(path)], Stripping(root="nodejs/node_modules/", rules=rules))
 
     assert left.removals == ()
+
+
+def test_what_another_leaves_out_is_accounted_for_by_its_name() -> None:
+    whole = [entry("a/x.py"), entry("a/y.py"), entry("b/z.py")]
+
+    found = difference(whole, whole[1:2], rule="shake")
+
+    assert found.entries == (whole[1],)
+    assert found.removals == tuple(
+        Removal(rule="shake", path=each.path, origin=each.origin, size=each.size)
+        for each in (whole[0], whole[2])
+    )
+
+
+def test_where_nothing_is_left_out_nothing_is_accounted_for() -> None:
+    whole = [entry("a/x.py")]
+
+    assert difference(whole, whole, rule="shake").removals == ()

@@ -6,7 +6,7 @@ import pytest
 
 from layerforge.ecosystems.python.namespace import same_or_namespace
 from layerforge.errors import BuildError
-from layerforge.tree import FileEntry, Tree, unite
+from layerforge.tree import FileEntry, Tree, refuse_difference, unite
 from tests.entries import make_content, make_entry
 
 PKGUTIL = b'__path__ = __import__("pkgutil").extend_path(__path__, __name__)\n'
@@ -234,3 +234,56 @@ def test_the_digest_tells_trees_apart(tmp_path: Path) -> None:
     ]
 
     assert len({tree.digest for tree in trees}) == len(trees)
+
+
+class TestDifference:
+    """What keeps two trees from being one zip."""
+
+    def refused(self, one: Tree, other: Tree) -> str:
+        with pytest.raises(BuildError) as caught:
+            refuse_difference(one, other, "web for a", "web for b")
+        assert caught.value.remedy == "Build a zip for each runtime: without one-zip."
+        return caught.value.message
+
+    def test_of_none_is_passed_over(self, tmp_path: Path) -> None:
+        one = unite([make_entry(tmp_path, "a", b"1", origin="one")])
+        two = unite([make_entry(tmp_path, "a", b"1", origin="two")])
+
+        refuse_difference(one, two, "web for a", "web for b")
+
+    def test_names_what_one_lacks_what_is_another_and_what_is_run(
+        self, tmp_path: Path
+    ) -> None:
+        same = make_entry(tmp_path, "same", b"1")
+        one = unite(
+            [
+                same,
+                make_entry(tmp_path, "lacking", b"1"),
+                make_entry(tmp_path, "other", b"1"),
+                make_entry(tmp_path, "run", b"1", executable=True),
+                link("link", "here"),
+            ]
+        )
+        other = unite(
+            [
+                same,
+                make_entry(tmp_path, "other", b"2"),
+                make_entry(tmp_path, "run", b"1"),
+                link("link", "there"),
+            ]
+        )
+
+        assert self.refused(one, other) == (
+            "one zip can't be web for a and web for b: 4 files differ:\n"
+            "  lacking\n  link\n  other\n  run"
+        )
+
+    def test_of_many_files_names_the_first_and_counts_the_rest(
+        self, tmp_path: Path
+    ) -> None:
+        one = unite([make_entry(tmp_path, f"{number}") for number in range(7)])
+
+        assert self.refused(one, Tree(())) == (
+            "one zip can't be web for a and web for b: 7 files differ:\n"
+            "  0\n  1\n  2\n  3\n  4\n  and 2 more"
+        )

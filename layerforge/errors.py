@@ -4,7 +4,7 @@
     ├── ConfigError     2   an option, layerforge.toml, a recipe, a requirements file
     ├── LockError       3   no resolution, or a lock that no longer fits its inputs
     │   ├── DamagedLockError    a lock that can't be read
-    │   └── UnsuitableLockError a lock that has nothing for the target
+    │   └── UnsuitableLockError a lock that can't serve the target
     ├── BuildError      4   fetching, reading or writing an archive
     │   ├── FetchError      an index or a download that did not answer as it should
     │   └── ArchiveError    a wheel or tarball that is malformed or not what was locked
@@ -50,7 +50,7 @@ class DamagedLockError(LockError):
 
 
 class UnsuitableLockError(LockError):
-    """A lock, right for other targets, from which this one can't be served."""
+    """A whole lock with a package that doesn't suit the target, or is gone."""
 
 
 class BuildError(LayerforgeError):

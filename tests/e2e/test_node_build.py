@@ -304,6 +304,27 @@ def test_inspect_tells_what_is_in_the_zip(app: Program) -> None:
     assert max(map(len, ran.stdout.splitlines())) <= 80
 
 
+@pytest.mark.parametrize(
+    ("words", "rows"),
+    [
+        (("plan", *APP[1:]), lambda document: document["plans"][0]["present"]),
+        (("inspect", ZIP), lambda document: document["packages"]),
+    ],
+)
+def test_json_of_what_only_tells_has_the_places_too(
+    app: Program, words: tuple[str, ...], rows: Callable[[Any], list[dict[str, Any]]]
+) -> None:
+    app(*APP)
+
+    ran = app(*words, "--json")
+
+    assert {row["location"] for row in rows(ran.document)} == {
+        "",
+        "node_modules/old-helper",
+        "node_modules/web/node_modules/helper",
+    }
+
+
 # -- by choice ---------------------------------------------------------------------
 
 

@@ -322,7 +322,7 @@ def test_a_layer_of_two_languages(built: Program) -> None:
             "  layers.kit.packages: found a list, expected none beside package-json\n"
             '  layers.kit.package-json: found "gone.json", expected a file that is '
             "there\n"
-            "  layers.kit.bytecode: found true, expected none: only layers for python "
+            "  layers.kit.bytecode: found true, expected none: only layers for Python "
             "have it\n"
         ),
     )

@@ -25,6 +25,7 @@ from layerforge.records import last_build
 from layerforge.spec import LayerSpec
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
+from layerforge.verify import Severity
 from tests.registry import integrity_of, lock_of, make_tarball
 
 ARM: Final = Target(runtime=find_runtime("nodejs22.x"), arch=Arch.ARM64)
@@ -172,6 +173,39 @@ class TestABuild:
         assert members(job.output) == [
             "nodejs/node22/node_modules/a/index.js",
             "nodejs/node22/node_modules/a/package.json",
+        ]
+
+
+class TestFindings:
+    @pytest.fixture(autouse=True)
+    def module(self, place: Place) -> None:
+        place.write(
+            {
+                "package.json": b'{"name": "a", "type": "module", "main": "index.js"}',
+                "index.js": b"export default 1;\n",
+            }
+        )
+
+    def test_warn_of_what_require_refuses(self, place: Place) -> None:
+        (finding,) = place.build(place.job("nodejs20.x")).findings
+
+        assert (finding.check, finding.severity) == ("esm", Severity.WARNING)
+        assert finding.message == (
+            "a is an ES module, which require() of nodejs20.x refuses"
+        )
+        assert finding.remedy == (
+            "Import it: await import('a'); or take nodejs24.x, or newer; or a version "
+            "that is CommonJS as well."
+        )
+
+    def test_are_none_where_require_takes_it(self, place: Place) -> None:
+        assert place.build(place.job("nodejs24.x")).findings == ()
+
+    def test_are_those_of_any_runtime_of_one_zip(self, place: Place) -> None:
+        report = place.build(place.job("nodejs24.x", "nodejs20.x", one_zip=True))
+
+        assert [finding.message for finding in report.findings] == [
+            "a is an ES module, which require() of nodejs20.x refuses"
         ]
 
 

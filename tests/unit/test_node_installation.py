@@ -20,7 +20,7 @@ from layerforge.ecosystems.node.installation import (
     to_lock,
 )
 from layerforge.ecosystems.node.packagelock import Source
-from layerforge.errors import ConfigError, UnsuitableLockError
+from layerforge.errors import UnsuitableLockError
 from layerforge.lock import Lock, Pin
 from layerforge.spec import LayerSpec, Requirements, Script
 from layerforge.target import Arch, Target, find_runtime
@@ -364,12 +364,15 @@ class TestFolders:
         assert self.digest(tmp_path) == before
 
     def test_that_are_not_there_are_named(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError) as caught:
+        with pytest.raises(UnsuitableLockError) as caught:
             self.digest(tmp_path)
 
         assert caught.value.message == (
-            f"cannot read {tmp_path / 'own' / 'package.json'}: No such file or "
-            "directory"
+            f"own 1.0.0 is the folder {tmp_path / 'own'}, which is not there"
+        )
+        assert caught.value.remedy == (
+            "Bring it back; or take it out of package.json, and make the lock anew "
+            "with layerforge lock."
         )
 
 

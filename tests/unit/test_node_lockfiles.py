@@ -45,7 +45,7 @@ def of_lines(folder: Path, *lines: str) -> LayerSpec:
 
 def refused(path: Path, spec: LayerSpec) -> LockError:
     with pytest.raises(LockError) as caught:
-        hold_to_inputs(path, spec, ARM)
+        hold_to_inputs(path, spec)
     return caught.value
 
 
@@ -115,7 +115,7 @@ class TestLoading:
         path = tmp_path / "package-lock.json"
         path.write_text(lock_of(MANIFEST, ROWS), encoding="utf-8-sig")
 
-        hold_to_inputs(path, spec, ARM)
+        hold_to_inputs(path, spec)
 
     def test_of_other_bytes_than_utf_8_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "package-lock.json"
@@ -154,7 +154,7 @@ class TestInputs:
     def test_that_are_the_same_are_passed_over(self, spec: LayerSpec) -> None:
         lock_path(spec).write_text(lock_of(MANIFEST, ROWS))
 
-        hold_to_inputs(lock_path(spec), spec, ARM)
+        hold_to_inputs(lock_path(spec), spec)
 
     def test_that_differ_are_all_told(self, spec: LayerSpec, tmp_path: Path) -> None:
         path = lock_path(spec)
@@ -174,7 +174,7 @@ class TestInputs:
         spec = of_lines(tmp_path, "a@^1")
         lock_path(spec).write_text(lock_of(MANIFEST, ROWS))
 
-        hold_to_inputs(lock_path(spec), spec, ARM)
+        hold_to_inputs(lock_path(spec), spec)
 
         assert refused(lock_path(spec), of_lines(tmp_path)).message == (
             "the lock does not agree with the packages of web:\n"
@@ -199,6 +199,26 @@ class TestInputs:
             "  dependencies: a ^1 is not in the lock"
         )
 
+    def test_have_the_workspaces_that_there_are(
+        self, spec: LayerSpec, tmp_path: Path
+    ) -> None:
+        manifest = {**MANIFEST, "workspaces": ["packages/*"]}
+        (tmp_path / "package.json").write_text(json.dumps(manifest))
+        (tmp_path / "packages" / "new").mkdir(parents=True)
+        (tmp_path / "packages" / "new" / "package.json").write_text("{}")
+        rows: dict[str, dict[str, object]] = {
+            "node_modules/a": {**ROWS["node_modules/a"]},
+            "node_modules/old": {"resolved": "packages/old", "link": True},
+            "packages/old": {"version": "1.0.0"},
+        }
+        lock_path(spec).write_text(lock_of(manifest, rows))
+
+        assert refused(lock_path(spec), spec).message == (
+            f"the lock does not agree with the folders of {tmp_path}:\n"
+            "  the workspace packages/new is not in the lock\n"
+            "  packages/old is only in the lock"
+        )
+
     def test_are_lacking_where_a_package_is(self, spec: LayerSpec) -> None:
         lock_path(spec).write_text(lock_of(MANIFEST, {}))
 
@@ -219,7 +239,7 @@ class TestForeignLock:
     ) -> None:
         lock_path(spec).write_text(signed(lock_of(MANIFEST, ROWS), foreign))
 
-        hold_to_inputs(lock_path(spec), spec, ARM)
+        hold_to_inputs(lock_path(spec), spec)
 
     def test_that_has_changed_since_makes_a_conversion_stale(
         self, spec: LayerSpec, foreign: Path

@@ -243,6 +243,23 @@ class TestAnUnsuitableOne:
             place.keep()
 
 
+def test_one_with_a_folder_that_is_gone_is_made_anew(place: Place) -> None:
+    rows: dict[str, dict[str, object]] = {
+        "node_modules/own": {"resolved": "own", "link": True},
+        "own": {"version": "1.0.0"},
+    }
+    manifest = {"name": "web", "version": "1.0.0", "dependencies": {"a": "^1"}}
+    place.lock_file.write_text(
+        lock_of(manifest, {"node_modules/a": place.row("a"), **rows})
+    )
+    place.will_answer(place.lock_text({"a": "^1"}))
+
+    lock = place.keep()
+
+    assert [pin.id for pin in lock.pins] == ["a"]
+    assert place.called == ["install --package-lock-only"]
+
+
 class TestAnotherToolsLock:
     """What is beside a yarn.lock."""
 

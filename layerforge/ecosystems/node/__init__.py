@@ -77,10 +77,10 @@ class _Node:
 
     def hold(self, _lock: Lock, path: Path, spec: LayerSpec, target: Target) -> None:
         _refuse_bytecode(spec, target)
-        hold_to_inputs(path, spec, target)
+        hold_to_inputs(path, spec)
 
-    def check(self, _lock: Lock, spec: LayerSpec, target: Target) -> None:
-        check_complete(load_package_lock(lock_path(spec)), target)
+    def check(self, _lock: Lock, spec: LayerSpec, _target: Target) -> None:
+        check_complete(load_package_lock(lock_path(spec)))
 
     def obtain(
         self, lock: Lock, spec: LayerSpec, target: Target, tools: Tools

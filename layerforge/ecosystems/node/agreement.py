@@ -10,6 +10,7 @@ from typing import Any, Final
 from layerforge.ecosystems.node.packagelock import (
     Dependency,
     Group,
+    Package,
     PackageLock,
     Source,
     dependencies_of,
@@ -22,8 +23,7 @@ from layerforge.target import Target
 _VERSION: Final = re.compile(r"\d+\.\d+\.\d+([-+][\w.+-]+)?", re.ASCII)
 _INCOMPLETE: Final = (
     "Remove the lock and node_modules, and make it again: "
-    "npm install --package-lock-only --ignore-scripts (what is then still missing, the "
-    "registry hasn't got)"
+    "npm install --package-lock-only --ignore-scripts"
 )
 _LEADING_OUT: Final = (
     "npm locks nothing for a folder outside of the project: make it a workspace below "
@@ -72,37 +72,48 @@ def has_overrides(text: str) -> bool:
         return False
 
 
-def check_complete(
-    lock: PackageLock, target: Target | None = None, *, optional: bool = True
-) -> None:
+def check_complete(lock: PackageLock) -> None:
     """Hold a lock to what its own packages ask for; raises `LockError` with what lacks.
 
-    npm has written locks without the optional packages of other platforms than its
-    own: with a ``target``, those must be there that are named for its platform, and
-    without ``optional`` none, as in a lock of all that a registry has. Peers may be
-    missing: ``legacy-peer-deps`` leaves them out on purpose.
+    Peers may be missing: ``legacy-peer-deps`` leaves them out on purpose. So may be
+    optional packages: see `missing_binaries`.
     """
-    paths = {each.path for each in lock.packages}
-    missing = [
-        (wish, package)
-        for package in lock.packages
-        if not (package.dev or package.link or package.source is Source.BUNDLED)
-        for wish in package.dependencies
-        if wish.group is Group.PROD
-        or (wish.group is Group.OPTIONAL and optional and named_for(wish.name, target))
-        if find_package(wish.name, package.path, paths) is None
-    ]
+    missing = list(_missing(lock, Group.PROD))
     if missing:
-        lines = "".join(
-            f"\n  {wish.name} {wish.range}, for {package.path or 'the project'}"
-            for wish, package in missing
-        )
+        lines = "".join(map(_line, missing))
         # Of what a project's links lead out to, npm locks nothing.
         outside = all(package.path.startswith("..") for _, package in missing)
         raise LockError(
             f"the lock has no entry for what its packages need:{lines}",
             remedy=_LEADING_OUT if outside else _INCOMPLETE,
         )
+
+
+def missing_binaries(lock: PackageLock, target: Target | None = None) -> str:
+    """List the optional packages, a line each, that ought to be for a target.
+
+    npm has written locks without the packages of other platforms than its own. It also
+    leaves out what a registry hasn't got: nothing in a lock tells which. Without a
+    target it is all that are missing.
+    """
+    missing = _missing(lock, Group.OPTIONAL)
+    return "".join(_line(each) for each in missing if named_for(each[0].name, target))
+
+
+def _missing(lock: PackageLock, group: Group) -> Iterator[tuple[Dependency, Package]]:
+    paths = {each.path for each in lock.packages}
+    for package in lock.packages:
+        if package.dev or package.link or package.source is Source.BUNDLED:
+            continue
+        for wish in package.dependencies:
+            there = find_package(wish.name, package.path, paths) is not None
+            if wish.group is group and not there:
+                yield wish, package
+
+
+def _line(missing: tuple[Dependency, Package]) -> str:
+    wish, package = missing
+    return f"\n  {wish.name} {wish.range}, for {package.path or 'the project'}"
 
 
 def _overridden(manifest: Mapping[str, Any], lock: PackageLock) -> Iterator[str]:

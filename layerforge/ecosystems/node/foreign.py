@@ -125,7 +125,7 @@ def _spec(name: str, identity: Identity) -> str:
 def _hold(text: str, foreign: ForeignLock) -> None:
     """Hold a lock of npm's to a foreign one; `LockError` has every difference."""
     lock = parse_package_lock(text, LOCK_NAME)
-    check_complete(lock, optional=False)
+    check_complete(lock)
     theirs = {package.identity: package.integrity for package in foreign.packages}
     ours = {
         (package.name, package.version): package

@@ -21,6 +21,7 @@ from layerforge.ecosystems.node.packagelock import (
     find_package,
 )
 from layerforge.ecosystems.node.selection import layer_paths, select
+from layerforge.errors import UnsuitableLockError
 from layerforge.lock import Lock, Pin, sorted_pins
 from layerforge.spec import LayerSpec, unreadable
 from layerforge.target import Runtime, Target
@@ -147,7 +148,14 @@ def _digest(package: Package, folder: Path) -> str:
         case Source.GIT:
             return hashlib.sha256(package.resolved.encode()).hexdigest()
         case Source.FOLDER:
-            return _digest_of_folder(folder / package.resolved, folder)
+            inside = folder / package.resolved
+            if not inside.is_dir():
+                raise UnsuitableLockError(
+                    f"{package} is the folder {inside}, which is not there",
+                    remedy="Bring it back; or take it out of package.json, and make "
+                    "the lock anew with layerforge lock.",
+                )
+            return _digest_of_folder(inside, folder)
         case _:
             return digest_of(package)
 

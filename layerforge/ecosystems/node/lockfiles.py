@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from layerforge.ecosystems.node.agreement import check_complete, check_manifest
-from layerforge.ecosystems.node.manifests import manifest_of
+from layerforge.ecosystems.node.manifests import manifest_of, workspace_folders
 from layerforge.ecosystems.node.npmrc import read_npmrc
 from layerforge.ecosystems.node.packagelock import PackageLock, parse_package_lock
 from layerforge.errors import LockError
@@ -80,7 +80,7 @@ def signed(text: str, foreign: Path) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def hold_to_inputs(path: Path, spec: LayerSpec, target: Target) -> None:
+def hold_to_inputs(path: Path, spec: LayerSpec) -> None:
     """Raise `LockError` where a lock was made from other things than there are now."""
     lock = load_package_lock(path)
     foreign = foreign_lock(spec)
@@ -91,12 +91,35 @@ def hold_to_inputs(path: Path, spec: LayerSpec, target: Target) -> None:
                 f"{path} was made from another {foreign.name} than there is"
             )
     where = str(spec.requirements.file or f"the packages of {spec.name}")
-    check_manifest(lock, manifest_text(spec), where)
+    manifest = manifest_text(spec)
+    check_manifest(lock, manifest, where)
+    _check_folders(lock, path.parent, manifest)
     for package in lock.packages:
         if package.path and not package.installed:
             file = path.parent / package.path / "package.json"
             check_manifest(lock, read_text(file), str(file), package.path)
-    check_complete(lock, target)
+    check_complete(lock)
+
+
+def _check_folders(lock: PackageLock, project: Path, manifest: str) -> None:
+    """Hold a lock's folders, its workspaces among them, to those that there are."""
+    locked = {each.path for each in lock.packages if each.path and not each.installed}
+    lines = [
+        *(
+            f"\n  the workspace {folder} is not in the lock"
+            for folder in workspace_folders(manifest.encode(), project)
+            if folder not in locked
+        ),
+        *(
+            f"\n  {folder} is only in the lock"
+            for folder in sorted(locked)
+            if not (project / folder / "package.json").is_file()
+        ),
+    ]
+    if lines:
+        raise LockError(
+            f"the lock does not agree with the folders of {project}:{''.join(lines)}"
+        )
 
 
 def read_text(path: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from layerforge.containers.image import Image
 from layerforge.ecosystems import Tools
-from layerforge.ecosystems.node.agreement import has_overrides
+from layerforge.ecosystems.node.agreement import has_overrides, missing_binaries
 from layerforge.ecosystems.node.foreign import convert_lock
 from layerforge.ecosystems.node.installation import read_installation, to_lock
 from layerforge.ecosystems.node.lockfiles import (
@@ -87,10 +87,10 @@ def _text_to_go_on_from(path: Path) -> str:
 
 def _agrees(path: Path, spec: LayerSpec, target: Target) -> bool:
     try:
-        hold_to_inputs(path, spec, target)
+        hold_to_inputs(path, spec)
     except LockError:
         return False
-    return True
+    return not missing_binaries(load_package_lock(path), target)
 
 
 def _resolved(  # noqa: PLR0913 - all that a lock follows from

@@ -75,6 +75,12 @@ def project_files(manifest: bytes, folder: Path) -> dict[str, bytes]:
     return files
 
 
+def workspace_folders(manifest: bytes, folder: Path) -> tuple[str, ...]:
+    """Name a project's workspaces, by path from its ``folder``."""
+    found = _workspaces(_document(manifest), folder)
+    return tuple(relpath(path, folder).replace("\\", "/") for path in found)
+
+
 def _document(text: bytes) -> Mapping[str, Any]:
     """Read a package.json; what is wrong with one, npm says better."""
     try:

@@ -30,7 +30,7 @@ from layerforge.containers.task import (
     Task,
     TaskError,
 )
-from layerforge.ecosystems.node.agreement import check_complete
+from layerforge.ecosystems.node.agreement import check_complete, missing_binaries
 from layerforge.ecosystems.node.npmrc import NpmSettings, dump_npmrc
 from layerforge.ecosystems.node.packagelock import parse_package_lock
 from layerforge.ecosystems.node.toolchain import NODE
@@ -222,20 +222,28 @@ def make_package_lock(  # noqa: PLR0913 - a lock's past is told in three ways
         locked = {**files, LOCK_NAME: present.encode()}
         command = ("update", *sorted(freed)) if freed else ("install",)
         text = npm.lock(locked, command)
-        try:
-            check_complete(parse_package_lock(text, LOCK_NAME))
-        except LockError:
-            message = (
-                f"npm keeps {LOCK_NAME} without packages for other platforms, so all "
-                "versions are resolved anew"
-            )
-            listen(Noted(message=message, warning=True))
-        else:
+        missing = _lacking(text)
+        if not missing:
             return text
+        anew = npm.lock(files, ("install",))
+        if _lacking(anew) == missing:  # it is the registry that hasn't got them
+            return text
+        message = (
+            f"npm keeps {LOCK_NAME} without packages for other platforms, so all "
+            "versions are resolved anew"
+        )
+        listen(Noted(message=message, warning=True))
+        return anew
     text = npm.lock(files, ("install",))
-    # An optional package that isn't there now is one that the registry hasn't got.
-    check_complete(parse_package_lock(text, LOCK_NAME), optional=False)
+    check_complete(parse_package_lock(text, LOCK_NAME))
     return text
+
+
+def _lacking(text: str) -> str:
+    """List what a lock lacks that other platforms may need; all else is required."""
+    lock = parse_package_lock(text, LOCK_NAME)
+    check_complete(lock)
+    return missing_binaries(lock)
 
 
 def npm_secrets(settings: NpmSettings) -> dict[str, bytes]:

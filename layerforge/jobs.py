@@ -13,7 +13,13 @@ from layerforge.plan import Job
 from layerforge.recipes import find_recipe, recipe_names
 from layerforge.spec import LAYER_NAME, LayerSpec, Project, Requirements
 from layerforge.strip import Profile
-from layerforge.target import LANGUAGE_NAMES, Target, find_arch, find_runtime
+from layerforge.target import (
+    LANGUAGE_NAMES,
+    Target,
+    find_arch,
+    find_runtime,
+    load_runtimes,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +204,12 @@ def _job(
     )
 
 
+def _example(language: str) -> str:
+    """Name the newest runtime that is no preview."""
+    known = load_runtimes().values()
+    return [one.id for one in known if one.language == language and not one.preview][-1]
+
+
 def _with_targets(spec: LayerSpec, selection: Selection, project: Project) -> LayerSpec:
     runtimes = tuple(map(find_runtime, selection.runtimes))
     architectures = tuple(map(find_arch, selection.architectures))
@@ -224,7 +236,7 @@ def _with_targets(spec: LayerSpec, selection: Selection, project: Project) -> La
         missing = "runtime" if not spec.runtimes else "architecture"
         raise ConfigError(
             f"no {missing} is named for {spec.name}",
-            remedy="Give --runtime and --arch (--runtime python3.13 --arch arm64), or "
-            "runtimes and architectures in [defaults] of layerforge.toml.",
+            remedy=f"Give --runtime and --arch (--runtime {_example(language)} --arch "
+            "arm64), or runtimes and architectures in [defaults] of layerforge.toml.",
         )
     return spec

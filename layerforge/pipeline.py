@@ -13,7 +13,12 @@ from itertools import chain
 from layerforge import __version__
 from layerforge.archive import write_archive
 from layerforge.ecosystems import Tools, ecosystem_of
-from layerforge.errors import DamagedLockError, LockError, UnsuitableLockError
+from layerforge.errors import (
+    DamagedLockError,
+    LockError,
+    UnsuitableLockError,
+    VerifyError,
+)
 from layerforge.events import Noted
 from layerforge.files import replace_file
 from layerforge.hashes import labelled
@@ -148,6 +153,11 @@ def _make(job: Job, tools: Tools) -> _Made:
         same=ecosystem.same,
         chosen=job.spec.collisions,
     )
+    if not united.entries:
+        raise VerifyError(
+            f"{job}: nothing is in it, and Lambda takes no empty zip",
+            remedy="Ask for a package, or leave less out.",
+        )
     _refuse_oversize(job, lock, united)
     trimmed = _trimmed(united, job, tools)
     return _Made(

@@ -59,7 +59,7 @@ _LANGUAGES: Final = {
 }
 # What layers of one language alone can ask for: how it is where nothing is said.
 _ONLY: Final[dict[str, dict[str, Any]]] = {
-    "python": {"bytecode": False},
+    "python": {"bytecode": False, "container": False},
     "node": {
         "install-scripts": {},
         "shake": False,

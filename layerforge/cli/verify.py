@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -81,47 +82,58 @@ def command(archives: tuple[Path, ...], **options: Any) -> None:  # noqa: ANN401
     with console.listening() as listen, Containers(settings, listen) as containers:
         tools = Tools(store=store, containers=containers, listen=listen)
         for archive in archives:
-            document, failure = _one(archive, options, tools, console)
-            documents.append(document)
-            failures += [failure] if failure else []
+            for document, failure in _each(archive, options, tools, console):
+                documents.append(document)
+                failures += [failure] if failure else []
     if console.json:
         console.result("", {"format": 1, "layers": documents})
     if failures:
         raise click.exceptions.Exit(failures[0].exit_code)
 
 
-def _one(
+def _each(
     archive: Path,
     options: dict[str, Any],
     tools: Tools,
     console: Console,
-) -> tuple[dict[str, Any], LayerforgeError | None]:
-    """Verify one zip and show what was found; give that, and what is wrong."""
-    document: dict[str, Any] = {"path": shown_path(archive)}
-    error: LayerforgeError | None
-    try:
-        verified = _verified(archive, options, tools)
-    except LayerforgeError as raised:
-        error = raised
-    else:
-        document |= _document(verified)
-        _show(archive, verified, console)
-        error = verified.error
-    if error:
-        document["error"] = error_document(error)
-        error.message = f"{shown_path(archive)}: {error.message}"
-        console.error(error)
-    return document, error
-
-
-def _verified(archive: Path, options: dict[str, Any], tools: Tools) -> _Verified:
-    if not archive.is_file():
-        raise ConfigError(
-            "there is no such file",
-            remedy="Name a zip; layerforge build prints the paths of those it makes.",
-        )
+) -> Iterator[tuple[dict[str, Any], LayerforgeError | None]]:
+    """Verify one zip for each of its targets: show and give what was found."""
     manifest = read_manifest(archive)
-    target = _target(options["runtime"], options["arch"], manifest)
+    try:
+        targets = _targets(archive, options["runtime"], options["arch"], manifest)
+    except LayerforgeError as error:
+        yield _refused(archive, {}, error, console), error
+        return
+    for target in targets:
+        try:
+            verified = _verified(archive, target, manifest, options, tools)
+        except LayerforgeError as error:
+            yield _refused(archive, {}, error, console), error
+            continue
+        _show(archive, verified, console)
+        document, wrong = _document(verified), verified.error
+        if wrong:
+            yield _refused(archive, document, wrong, console), wrong
+        else:
+            yield {"path": shown_path(archive), **document}, None
+
+
+def _refused(
+    archive: Path, document: dict[str, Any], error: LayerforgeError, console: Console
+) -> dict[str, Any]:
+    told = {"path": shown_path(archive), **document, "error": error_document(error)}
+    error.message = f"{shown_path(archive)}: {error.message}"
+    console.error(error)
+    return told
+
+
+def _verified(
+    archive: Path,
+    target: Target,
+    manifest: BuildReport | None,
+    options: dict[str, Any],
+    tools: Tools,
+) -> _Verified:
     try:
         entries = index_zip(archive, links=True)
     except ArchiveError as error:
@@ -146,15 +158,24 @@ def _verified(archive: Path, options: dict[str, Any], tools: Tools) -> _Verified
     return _Verified(target=target, findings=findings, probe=probe)
 
 
-def _target(runtime: str, arch: str, manifest: BuildReport | None) -> Target:
-    runtime = runtime or (manifest.runtime if manifest else "")
+def _targets(
+    archive: Path, runtime: str, arch: str, manifest: BuildReport | None
+) -> tuple[Target, ...]:
+    if not archive.is_file():
+        raise ConfigError(
+            "there is no such file",
+            remedy="Name a zip; layerforge build prints the paths of those it makes.",
+        )
+    runtimes = (runtime,) if runtime else manifest.runtimes if manifest else ()
     arch = arch or (manifest.architecture if manifest else "")
-    if not runtime or not arch:
+    if not runtimes or not arch:
         raise ConfigError(
             "no manifest lies beside it that tells what it is for",
             remedy="Say it: --runtime python3.13 --arch arm64",
         )
-    return Target(runtime=find_runtime(runtime), arch=find_arch(arch))
+    return tuple(
+        Target(runtime=find_runtime(name), arch=find_arch(arch)) for name in runtimes
+    )
 
 
 def _document(verified: _Verified) -> dict[str, Any]:

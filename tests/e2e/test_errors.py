@@ -50,7 +50,7 @@ MISTAKES = {
         ("build", "numpy"),
         (
             "error: no runtime is named for numpy\n"
-            "try: Give --runtime and --arch (--runtime python3.13 --arch arm64), or "
+            "try: Give --runtime and --arch (--runtime python3.14 --arch arm64), or "
             "runtimes and architectures in [defaults] of layerforge.toml.\n"
         ),
     ),
@@ -59,7 +59,7 @@ MISTAKES = {
         (
             "error: there is no layerforge.toml here or in a folder above\n"
             "try: Make one: layerforge init. Or name a recipe (layerforge build "
-            "pandas), or a requirements file (-r FILE --name LAYER).\n"
+            "pandas), or a file (-r FILE, --package-json FILE, with --name LAYER).\n"
         ),
     ),
     "an option that is none": (

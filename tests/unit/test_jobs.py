@@ -438,7 +438,7 @@ class TestRefusals:
 
         assert caught.value.message == f"no {missing} is named for requests"
         assert caught.value.remedy == (
-            "Give --runtime and --arch (--runtime python3.13 --arch arm64), or "
+            "Give --runtime and --arch (--runtime python3.14 --arch arm64), or "
             "runtimes "
             "and architectures in [defaults] of layerforge.toml."
         )

@@ -549,3 +549,12 @@ def test_a_collision_is_settled_by_leaving_both_out(colliding: Place) -> None:
     colliding.build(job)
 
     assert "python/shared.py" not in members(job.output)
+
+
+def test_a_layer_with_nothing_in_it_is_refused(place: Place) -> None:
+    with pytest.raises(VerifyError) as caught:
+        place.build(exclude=("**",))
+
+    assert caught.value.message == (
+        "web for python3.12-x86_64: nothing is in it, and Lambda takes no empty zip"
+    )

@@ -43,9 +43,15 @@ def _base(spec: LayerSpec, target: Target) -> str:
     )
 
 
-def _refuse_bytecode(spec: LayerSpec, target: Target) -> None:
+def _refuse_pythons(spec: LayerSpec, target: Target) -> None:
+    """Refuse what options can ask of any layer, and Node.js has no use for."""
     if spec.bytecode:
         raise _no_bytecode(target)
+    if spec.container:
+        raise ConfigError(
+            "packages for Node.js are the same wherever they are resolved",
+            remedy="Leave out --container: install scripts run in one all the same.",
+        )
 
 
 def _no_bytecode(target: Target) -> ConfigError:
@@ -72,11 +78,11 @@ class _Node:
     ) -> tuple[Lock, Mapping[str, Pack]]:
         from layerforge.ecosystems.node.locking import make_lock  # noqa: PLC0415 - as above
 
-        _refuse_bytecode(spec, target)
+        _refuse_pythons(spec, target)
         return make_lock(spec, target, _base(spec, target), tools, preferred=preferred)
 
     def hold(self, _lock: Lock, path: Path, spec: LayerSpec, target: Target) -> None:
-        _refuse_bytecode(spec, target)
+        _refuse_pythons(spec, target)
         hold_to_inputs(path, spec)
 
     def check(self, _lock: Lock, spec: LayerSpec, _target: Target) -> None:

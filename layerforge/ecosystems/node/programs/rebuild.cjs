@@ -76,7 +76,7 @@ run(
   "tar",
   [
     ...["--create", "--file", "/work/package.tar", "--format=gnu", "--null"],
-    ...["--no-recursion", "--owner=0", "--group=0", "--numeric-owner"],
+    ...["--no-recursion", "--hard-dereference", "--owner=0", "--group=0", "--numeric-owner"],
     ...["--mtime=@946684800", "--files-from=-"],
   ],
   {

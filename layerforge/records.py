@@ -77,8 +77,7 @@ def _build_key(job: Job, locks: Sequence[Lock]) -> str:
         spec.description,
         spec.licence,
         spec.imports,
-        any(pin.source for lock in locks for pin in lock.pins)
-        and repr(spec.system_packages),
+        repr(spec.system_packages),
         job.lock_file.name,
     ]
     return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()

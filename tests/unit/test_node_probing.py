@@ -342,14 +342,14 @@ def test_a_library_for_another_machine_is_told(tmp_path: Path) -> None:
     [
         pytest.param(
             "Error: Could not locate the bindings file. Tried:",
-            "Its native code is not in the layer: let its install script run in the "
-            'build container (install-scripts = {"@my/db" = "run"}).',
+            "Its native code is not in the layer: if its install script was skipped, let "
+            'it run in the build container (install-scripts = {"@my/db" = "run"}).',
             id="bindings",
         ),
         pytest.param(
             "Error: No native build was found for platform=linux arch=x64",
-            "Its native code is not in the layer: let its install script run in the "
-            'build container (install-scripts = {"@my/db" = "run"}).',
+            "Its native code is not in the layer: if its install script was skipped, let "
+            'it run in the build container (install-scripts = {"@my/db" = "run"}).',
             id="node-gyp-build",
         ),
         pytest.param(

@@ -553,7 +553,7 @@ def test_a_collision_is_settled_by_leaving_both_out(colliding: Place) -> None:
 
 def test_a_layer_with_nothing_in_it_is_refused(place: Place) -> None:
     with pytest.raises(VerifyError) as caught:
-        place.build(exclude=("**",))
+        place.build(place.job(lambda spec: replace(spec, exclude=("**",))))
 
     assert caught.value.message == (
         "web for python3.12-x86_64: nothing is in it, and Lambda takes no empty zip"

@@ -107,9 +107,10 @@ class _Node:
         return shake(entries, spec, target, tools)
 
     def verify(self, tree: Tree, target: Target) -> tuple[Finding, ...]:
+        from layerforge.ecosystems.node.binaries import find_missing  # noqa: PLC0415 - as above
         from layerforge.ecosystems.node.esm import find_refused  # noqa: PLC0415 - as above
 
-        return find_refused(tree, target)
+        return (*find_missing(tree, target), *find_refused(tree, target))
 
     def lay_out(
         self, packs: Sequence[Pack], _target: Target, _tools: Tools

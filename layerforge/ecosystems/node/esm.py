@@ -10,12 +10,8 @@ from layerforge.tree import Tree
 from layerforge.verify import Finding, Severity
 
 
-def find_refused(tree: Tree, target: Target) -> tuple[Finding, ...]:
+def find_refused(tree: Tree, target: Target) -> Iterator[Finding]:
     """Warn of each package of the top level that can only be imported."""
-    return tuple(_findings(tree, target))
-
-
-def _findings(tree: Tree, target: Target) -> Iterator[Finding]:
     for name in find_import_only(tree.entries, target):
         yield Finding(
             check="esm",

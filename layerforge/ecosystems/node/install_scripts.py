@@ -90,7 +90,7 @@ def _is_gyps(entries: Sequence[FileEntry]) -> bool:
         return False
     try:
         document = json.loads(manifest.inflated())
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return not (isinstance(document, dict) and document.get("gypfile") is False)
 

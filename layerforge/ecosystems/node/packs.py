@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from layerforge.ecosystems import Tools
-from layerforge.ecosystems.node.agreement import missing_binaries
 from layerforge.ecosystems.node.bins import link_bins
 from layerforge.ecosystems.node.install_scripts import judge_scripts
 from layerforge.ecosystems.node.installation import (
@@ -16,7 +14,7 @@ from layerforge.ecosystems.node.installation import (
     read_installation,
 )
 from layerforge.ecosystems.node.integrity import is_weak
-from layerforge.ecosystems.node.lockfiles import load_package_lock, lock_path
+from layerforge.ecosystems.node.lockfiles import lock_path
 from layerforge.ecosystems.node.npmrc import NpmSettings, read_npmrc
 from layerforge.ecosystems.node.packagelock import Package, Source
 from layerforge.ecosystems.node.placing import place
@@ -38,7 +36,6 @@ def obtain_packs(
     settings = read_npmrc(installation.folder)
     places = {identify(one): where for where, one in installation.packages.items()}
     _warn_of_weak(lock.pins, tools)
-    _warn_of_missing(lock_path(spec), target, tools)
     pins = {places[pin.id]: pin for pin in lock.pins}
     workshop = _Workshop(
         installation=installation,
@@ -139,17 +136,6 @@ class _Workshop:
             tools=self.tools,
         )
         return rebuilder.packs(running, packages, packs)
-
-
-def _warn_of_missing(path: Path, target: Target, tools: Tools) -> None:
-    missing = missing_binaries(load_package_lock(path), target)
-    if missing:
-        message = (
-            f"{path} has no entry for packages that are named for {target}, so native "
-            f"code may be missing:{missing}\n  If it was made on another platform: "
-            "layerforge lock. If it stays so, the registry hasn't got them."
-        )
-        tools.listen(Noted(message=message, warning=True))
 
 
 def _warn_of_weak(pins: Iterable[Pin], tools: Tools) -> None:

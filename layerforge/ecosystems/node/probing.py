@@ -43,8 +43,8 @@ _ENTRYPOINT: Final = "/lambda-entrypoint.sh"  # of Lambda's images and those lik
 _RUNTIME: Final = "/var/runtime/node_modules"  # of its own, the AWS SDK among them
 _REGION: Final = "us-east-1"  # a function always has one
 _COMPILE: Final = (
-    "Its native code is not in the layer: let its install script run in the build "
-    'container (install-scripts = {{"{package}" = "run"}}).'
+    "Its native code is not in the layer: if its install script was skipped, let it "
+    'run in the build container (install-scripts = {{"{package}" = "run"}}).'
 )
 # What Node.js says (https://nodejs.org/api/errors.html), and who loads native code.
 _REMEDIES: Final[dict[str, str]] = {

@@ -19,7 +19,7 @@ const TOOLS = path.dirname(process.argv0);
 
 // What node-gyp and make leave of their work, and no addon loads.
 const INTERMEDIATE =
-  /^build\/(node_gyp_bins\/|config\.gypi$|(.*[/.])?Makefile$|.*\.mk$|(Release|Debug)\/(\.deps|obj|obj\.target)\/|(Release|Debug)\/.*\.(a|stamp)$)/;
+  /^build-tmp-[^/]*\/|^build\/(node_gyp_bins\/|config\.gypi$|(.*[/.])?Makefile$|.*\.mk$|(Release|Debug)\/(\.deps|obj|obj\.target)\/|(Release|Debug)\/.*\.(a|stamp)$)/;
 
 function environment() {
   const found = {

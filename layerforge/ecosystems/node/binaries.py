@@ -1,0 +1,53 @@
+"""Native code that packages have in others, and that a layer lacks.
+
+Many packages bring their binaries as optional packages, one for each platform. npm has
+written locks without those of other platforms than its own, and leaves out what a
+registry hasn't got: neither is an error to it.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from layerforge.ecosystems.node.packagelock import find_package
+from layerforge.ecosystems.node.platforms import named_for
+from layerforge.target import Target
+from layerforge.tree import FileEntry, Tree
+from layerforge.verify import Finding, Severity
+
+_MODULES: Final = "node_modules/"
+_MANIFEST: Final = "/package.json"
+
+
+def find_missing(tree: Tree, target: Target) -> Iterator[Finding]:
+    """Warn of each optional package that is named for the target and isn't there."""
+    manifests = {
+        posixpath.dirname(entry.path): entry
+        for entry in tree
+        if entry.path.endswith(_MANIFEST) and _MODULES in entry.path
+    }
+    for folder, entry in manifests.items():
+        optional = _manifest(entry).get("optionalDependencies")
+        for name in optional if isinstance(optional, dict) else ():
+            if named_for(name, target) and not find_package(name, folder, manifests):
+                owner = folder.rpartition(_MODULES)[2]
+                yield Finding(
+                    check="binary",
+                    severity=Severity.WARNING,
+                    path=folder,
+                    message=f"{owner} has native code for {target} in {name}, which "
+                    "is not in the layer",
+                    remedy="Where the lock was made on another platform: layerforge "
+                    "lock. If that doesn't help, the registry hasn't got it.",
+                )
+
+
+def _manifest(entry: FileEntry) -> Mapping[str, Any]:
+    try:
+        document = json.loads(entry.content.inflated() if entry.content else b"")
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from layerforge.ecosystems.node.binaries import find_missing
+from layerforge.target import Arch, Target, find_runtime
+from layerforge.tree import Tree
+from layerforge.verify import Severity
+from tests.entries import make_entry
+
+ARM: Final = Target(runtime=find_runtime("nodejs22.x"), arch=Arch.ARM64)
+OPTIONAL: Final = {
+    "@demo/linux-arm64": "1",
+    "@demo/linux-x64": "1",
+    "@demo/linuxmusl-arm64": "1",
+    "@demo/linux-arm64-musl": "1",
+    "@demo/darwin-arm64": "1",
+    "bufferutil": "1",
+}
+
+
+def tree_of(folder: Path, manifests: Mapping[str, dict[str, Any]]) -> Tree:
+    return Tree(
+        tuple(
+            make_entry(
+                folder,
+                f"nodejs/node_modules/{place}/package.json",
+                json.dumps(manifest).encode(),
+            )
+            for place, manifest in sorted(manifests.items())
+        )
+    )
+
+
+def test_a_package_without_its_native_code_is_warned_of(tmp_path: Path) -> None:
+    tree = tree_of(tmp_path, {"demo": {"optionalDependencies": OPTIONAL}})
+
+    (finding,) = find_missing(tree, ARM)
+
+    assert finding.severity is Severity.WARNING
+    assert finding.path == "nodejs/node_modules/demo"
+    assert finding.message == (
+        "demo has native code for nodejs22.x-arm64 in @demo/linux-arm64, which is "
+        "not in the layer"
+    )
+
+
+@pytest.mark.parametrize(
+    "place", ["@demo/linux-arm64", "demo/node_modules/@demo/linux-arm64"]
+)
+def test_native_code_is_looked_for_as_node_does(place: str, tmp_path: Path) -> None:
+    manifests = {"demo": {"optionalDependencies": OPTIONAL}, place: {}}
+
+    assert list(find_missing(tree_of(tmp_path, manifests), ARM)) == []
+
+
+def test_native_code_inside_of_another_package_is_not_found(tmp_path: Path) -> None:
+    manifests: dict[str, dict[str, Any]] = {
+        "demo": {"optionalDependencies": OPTIONAL},
+        "other/node_modules/@demo/linux-arm64": {},
+    }
+
+    assert len(list(find_missing(tree_of(tmp_path, manifests), ARM))) == 1
+
+
+@pytest.mark.parametrize("manifest", [b"", b"[]", b"{", b'{"optionalDependencies": 1}'])
+def test_a_damaged_manifest_asks_for_nothing(manifest: bytes, tmp_path: Path) -> None:
+    path = "nodejs/node_modules/demo/package.json"
+
+    tree = Tree((make_entry(tmp_path, path, manifest),))
+
+    assert list(find_missing(tree, ARM)) == []

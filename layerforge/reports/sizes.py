@@ -9,24 +9,32 @@ from layerforge.reports.paths import shown_place
 
 _NAME_WIDTH = 34
 _VERSION_WIDTH = 16
+_SHOWN = 40  # packages; inspect and the manifest have them all
 
 
 def size_table(report: BuildReport) -> str:
-    """List packages, the largest first, what was left out, and the sums."""
+    """List the largest packages, what was left out, and the sums."""
     rows = [("package", "version", "bytes", "share")]
     packages = sorted(report.packages, key=lambda row: (-row.size, row.name))
     own = report.unzipped - sum(package.size for package in packages)
     weights = [
-        (shown_place(package.name, package.location), package.version, package.size)
-        for package in packages
+        (
+            shown_place(package.name, package.location, _NAME_WIDTH),
+            package.version,
+            package.size,
+        )
+        for package in packages[:_SHOWN]
     ]
+    if more := packages[_SHOWN:]:
+        rest = sum(package.size for package in more)
+        weights.append((f"{len(more)} more", "", rest))
     if own:
         weights.append(("files of your own", "", own))
     for name, version, size in weights:
         share = f"{size / max(report.unzipped, 1):.1%}"
         rows.append(
             (
-                clipped(name, _NAME_WIDTH),
+                name,
                 clipped(version, _VERSION_WIDTH),
                 bytes_of(size),
                 share,

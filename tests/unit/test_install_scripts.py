@@ -20,7 +20,7 @@ from layerforge.ecosystems.node.install_scripts import (
     judge_scripts,
     known_scripts,
 )
-from layerforge.ecosystems.node.installation import reach
+from layerforge.ecosystems.node.installation import needed
 from layerforge.ecosystems.node.npmrc import NpmSettings
 from layerforge.ecosystems.node.packagelock import Dependency, Group, Package, Source
 from layerforge.ecosystems.node.rebuild import Rebuilder
@@ -232,7 +232,7 @@ def test_a_package_sees_what_its_dependencies_lead_to_and_nothing_else() -> None
         )
     }
 
-    assert reach(["node_modules/native"], packages) == {
+    assert needed(["node_modules/native"], packages) == {
         "node_modules/b",
         "node_modules/native",
         "node_modules/native/node_modules/a",

@@ -15,7 +15,7 @@ import pytest
 from layerforge.ecosystems.node.installation import (
     Installation,
     holder_of,
-    reach,
+    needed,
     read_installation,
     to_lock,
 )
@@ -501,8 +501,8 @@ def test_reach_goes_through_dependencies_but_not_what_is_barred(
     }
     packages = install(tmp_path, rows, "a").packages
 
-    assert reach(["node_modules/a"], packages) == set(rows)
-    assert reach(["node_modules/a"], packages, without=["node_modules/c"]) == {
+    assert needed(["node_modules/a"], packages) == set(rows)
+    assert needed(["node_modules/a"], packages, without=["node_modules/c"]) == {
         "node_modules/a",
         "node_modules/b",
     }

@@ -17,6 +17,7 @@ from layerforge.ecosystems.node.lockfiles import (
     lock_path,
     manifest_text,
     read_text,
+    refuse_workspace,
     signed,
 )
 from layerforge.errors import ConfigError, LockError
@@ -292,3 +293,32 @@ def test_the_manifest_of_a_list_is_a_package_json(tmp_path: Path) -> None:
 
 def test_the_manifest_of_a_package_json_is_itself(spec: LayerSpec) -> None:
     assert manifest_text(spec) == json.dumps(MANIFEST)
+
+
+class TestWorkspaces:
+    def test_of_a_project_above_have_no_lock_of_their_own(self, tmp_path: Path) -> None:
+        (tmp_path / "package.json").write_text('{"workspaces": ["packages/*"]}')
+        inner = tmp_path / "packages" / "a" / "package.json"
+        inner.parent.mkdir(parents=True)
+        inner.write_text('{"name": "a", "dependencies": {"b": "*"}}')
+        spec = LayerSpec(
+            name="a", requirements=Requirements(language="node", file=inner)
+        )
+
+        with pytest.raises(ConfigError) as caught:
+            refuse_workspace(spec)
+
+        above = tmp_path / "package.json"
+        assert caught.value.message == (
+            f"{inner} is a workspace of {above}, whose lock holds for it"
+        )
+        assert caught.value.remedy == f"Build the layer of {above}."
+
+    def test_are_none_beside_another_projects(self, tmp_path: Path) -> None:
+        (tmp_path / "package.json").write_text('{"workspaces": ["packages/*"]}')
+        inner = tmp_path / "layers" / "package.json"
+        inner.parent.mkdir()
+        inner.write_text("{}")
+        asked = Requirements(language="node", file=inner)
+
+        refuse_workspace(LayerSpec(name="a", requirements=asked))

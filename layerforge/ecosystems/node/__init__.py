@@ -24,6 +24,7 @@ from layerforge.ecosystems.node.lockfiles import (
     load_package_lock,
     lock_path,
 )
+from layerforge.ecosystems.node.packagelock import MODULES
 from layerforge.errors import BuildError, ConfigError
 from layerforge.imports import Importer
 from layerforge.lock import Lock, Pin
@@ -32,8 +33,6 @@ from layerforge.spec import LayerSpec
 from layerforge.target import Target
 from layerforge.tree import FileEntry, Tree, same_file
 from layerforge.verify import Finding
-
-_MODULES: Final = "node_modules/"
 
 
 def _base(spec: LayerSpec, target: Target) -> str:
@@ -66,7 +65,7 @@ class _Node:
     """What `Ecosystem` promises, for the Node.js runtimes."""
 
     def root(self, spec: LayerSpec, target: Target) -> str:
-        return _base(spec, target) + _MODULES
+        return _base(spec, target) + MODULES
 
     def resolve(
         self,

@@ -7,18 +7,17 @@ registry hasn't got: neither is an error to it.
 
 from __future__ import annotations
 
-import json
 import posixpath
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
-from layerforge.ecosystems.node.packagelock import find_package
+from layerforge.ecosystems.node.packagejson import optional_names
+from layerforge.ecosystems.node.packagelock import MODULES, find_package
 from layerforge.ecosystems.node.platforms import named_for
 from layerforge.target import Target
-from layerforge.tree import FileEntry, Tree
+from layerforge.tree import Tree
 from layerforge.verify import Finding, Severity
 
-_MODULES: Final = "node_modules/"
 _MANIFEST: Final = "/package.json"
 
 
@@ -27,13 +26,12 @@ def find_missing(tree: Tree, target: Target) -> Iterator[Finding]:
     manifests = {
         posixpath.dirname(entry.path): entry
         for entry in tree
-        if entry.path.endswith(_MANIFEST) and _MODULES in entry.path
+        if entry.path.endswith(_MANIFEST) and MODULES in entry.path
     }
     for folder, entry in manifests.items():
-        optional = _manifest(entry).get("optionalDependencies")
-        for name in optional if isinstance(optional, dict) else ():
+        for name in optional_names(entry):
             if named_for(name, target) and not find_package(name, folder, manifests):
-                owner = folder.rpartition(_MODULES)[2]
+                owner = folder.rpartition(MODULES)[2]
                 yield Finding(
                     check="binary",
                     severity=Severity.WARNING,
@@ -43,11 +41,3 @@ def find_missing(tree: Tree, target: Target) -> Iterator[Finding]:
                     remedy="Where the lock was made on another platform: layerforge "
                     "lock. If that doesn't help, the registry hasn't got it.",
                 )
-
-
-def _manifest(entry: FileEntry) -> Mapping[str, Any]:
-    try:
-        document = json.loads(entry.content.inflated() if entry.content else b"")
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}

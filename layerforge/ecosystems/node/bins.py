@@ -9,12 +9,11 @@ from dataclasses import replace
 from typing import Final
 
 from layerforge.ecosystems.node.installation import holder_of
-from layerforge.ecosystems.node.packagelock import Package
+from layerforge.ecosystems.node.packagelock import MODULES, Package
 from layerforge.pack import Pack
 from layerforge.store import Store
 from layerforge.tree import FileEntry
 
-_MODULES: Final = "node_modules/"
 _WINDOWS_LINE: Final = re.compile(rb"\A(#![^\n]+)\r\n")
 _TRANSFORM: Final = "shebang"
 
@@ -35,7 +34,7 @@ def link_bins(
         for place, pack in packs.items()
     }
     taken: set[str] = set()
-    for place in sorted(packages, key=lambda each: (each.count(_MODULES), each)):
+    for place in sorted(packages, key=lambda each: (each.count(MODULES), each)):
         entries = files[holder_of(place, packages)]
         for link, target in _links(packages[place], base):
             program = entries.get(target)
@@ -53,7 +52,7 @@ def link_bins(
 
 def _links(package: Package, base: str) -> Iterator[tuple[str, str]]:
     """Give each program's link and its own path, below /opt."""
-    start = package.path.rindex(_MODULES) + len(_MODULES)
+    start = package.path.rindex(MODULES) + len(MODULES)
     for name, program in package.bin:
         bare = posixpath.basename(_inside(name.replace(":", "/")))
         target = _inside(program)

@@ -6,12 +6,12 @@ Told from the files, as Node.js's own resolution would
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from posixpath import dirname, normpath, splitext
 from typing import Any, Final
 
+from layerforge.ecosystems.node.packagejson import manifest_of
 from layerforge.imports import Import
 from layerforge.target import Target
 from layerforge.tree import FileEntry
@@ -127,14 +127,7 @@ def _split(path: str) -> tuple[str, str]:
 
 def _manifest(files: _Files, folder: str = "") -> Mapping[str, Any]:
     """Read a package.json; Node.js says of a damaged one what is wrong."""
-    entry = files.get(f"{folder}/{_MANIFEST}".lstrip("/"))
-    if entry is None or entry.content is None:
-        return {}
-    try:
-        document = json.loads(entry.content.inflated())
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
+    return manifest_of(files.get(f"{folder}/{_MANIFEST}".lstrip("/")))
 
 
 def _text(manifest: Mapping[str, Any], key: str) -> str:

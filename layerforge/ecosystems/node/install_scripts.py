@@ -6,7 +6,6 @@ miss: they fetch or compile what the package, or another one, brings already.
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from layerforge.ecosystems.node.packagejson import manifest_of
 from layerforge.ecosystems.node.packagelock import Package, Source, find_package
 from layerforge.ecosystems.node.platforms import suits
 from layerforge.spec import Script
@@ -84,15 +84,10 @@ def _is_gyps(entries: Sequence[FileEntry]) -> bool:
     It does so for a binding.gyp, which a lock needn't tell of, unless package.json has
     ``"gypfile": false``.
     """
-    files = {entry.path: entry.content for entry in entries}
-    manifest = files.get("package.json")
-    if "binding.gyp" not in files or manifest is None:
+    files = {entry.path: entry for entry in entries}
+    if "binding.gyp" not in files:
         return False
-    try:
-        document = json.loads(manifest.inflated())
-    except (ValueError, RecursionError):
-        return False
-    return not (isinstance(document, dict) and document.get("gypfile") is False)
+    return manifest_of(files.get("package.json")).get("gypfile") is not False
 
 
 def _judge(

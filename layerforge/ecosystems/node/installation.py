@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Final
 
 from layerforge.ecosystems.node.integrity import digest_of
 from layerforge.ecosystems.node.lockfiles import load_package_lock, read_text
 from layerforge.ecosystems.node.packagelock import (
+    MODULES,
     Dependency,
     Group,
     Package,
@@ -20,13 +20,11 @@ from layerforge.ecosystems.node.packagelock import (
     Source,
     find_package,
 )
-from layerforge.ecosystems.node.selection import layer_paths, select
+from layerforge.ecosystems.node.selection import layer_paths, reach, select
 from layerforge.errors import UnsuitableLockError
 from layerforge.lock import Lock, Pin, sorted_pins
 from layerforge.spec import LayerSpec, unreadable
 from layerforge.target import Runtime, Target
-
-_MODULES: Final = "node_modules/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +45,7 @@ class Installation:
 
 def identify(package: Package) -> str:
     """Give the `Pin.id` of a package: its name, or its place if that is another."""
-    usual = package.path == f"{_MODULES}{package.name}"
+    usual = package.path == f"{MODULES}{package.name}"
     return package.name if usual else package.path
 
 
@@ -100,7 +98,7 @@ def _inputs(path: Path, spec: LayerSpec) -> str:
 
 def _roots(lock: PackageLock, packages: Mapping[str, Package]) -> tuple[str, ...]:
     """Give the places of what the project asks for; npm links its workspaces too."""
-    asked = (f"{_MODULES}{wish.name}" for wish in _needs(lock.project))
+    asked = (f"{MODULES}{wish.name}" for wish in _needs(lock.project))
     links = (one.path for one in lock.packages if one.link and not one.dev)
     return tuple(sorted({*asked, *links} & {*packages}))
 
@@ -186,7 +184,7 @@ def _without_sdk(installation: Installation, target: Target) -> Installation:
         for place, package in packages.items()
         if _is_brought(package, target.runtime)
     }
-    kept = reach(installation.roots, packages, without=brought)
+    kept = needed(installation.roots, packages, without=brought)
     left = {
         place: package
         for place, package in packages.items()
@@ -213,23 +211,19 @@ def _is_brought(package: Package, runtime: Runtime) -> bool:
 def holder_of(place: str, packages: Mapping[str, Package]) -> str:
     """Give the place of the package whose tarball brings this one: mostly its own."""
     while packages[place].source is Source.BUNDLED:
-        place = place.rpartition(f"/{_MODULES}")[0]
+        place = place.rpartition(f"/{MODULES}")[0]
     return place
 
 
-def reach(
+def needed(
     start: Iterable[str], packages: Mapping[str, Package], without: Iterable[str] = ()
 ) -> set[str]:
     """Give the places that ``start`` leads to, itself too, by dependencies alone."""
-    barred = set(without)
-    reached: set[str] = set()
-    waiting = list(start)
-    while waiting:
-        place = waiting.pop()
-        if place in reached or place in barred:
-            continue
-        reached.add(place)
+
+    def leads_to(place: str) -> Iterator[str]:
         for wish in _needs(packages[place]):
             found = find_package(wish.name, place, packages)
-            waiting += [found] if found else []
-    return reached
+            if found:
+                yield found
+
+    return reach(start, leads_to, without)

@@ -17,7 +17,7 @@ from layerforge.ecosystems.node.agreement import check_complete, check_manifest
 from layerforge.ecosystems.node.manifests import manifest_of, workspace_folders
 from layerforge.ecosystems.node.npmrc import read_npmrc
 from layerforge.ecosystems.node.packagelock import PackageLock, parse_package_lock
-from layerforge.errors import LockError
+from layerforge.errors import ConfigError, LockError
 from layerforge.spec import LayerSpec, unreadable
 from layerforge.target import Target
 
@@ -130,6 +130,28 @@ def read_text(path: Path) -> str:
         raise unreadable(error) from error
     except UnicodeDecodeError as error:
         raise LockError(f"{path} is not UTF-8: {error.reason}") from error
+
+
+def refuse_workspace(spec: LayerSpec) -> None:
+    """Raise `ConfigError` for a workspace of a project above, whose lock is its own.
+
+    npm by itself would ask a registry for the other workspaces, by names that anybody
+    may have there.
+    """
+    file = spec.requirements.file
+    if file is None:
+        return
+    home = file.resolve().parent
+    for folder in home.parents:
+        manifest = folder / file.name
+        if not manifest.is_file():
+            continue
+        names = workspace_folders(manifest.read_bytes(), folder)
+        if home in {(folder / name).resolve() for name in names}:
+            raise ConfigError(
+                f"{file} is a workspace of {manifest}, whose lock holds for it",
+                remedy=f"Build the layer of {manifest}.",
+            )
 
 
 def _digest(path: Path) -> str:

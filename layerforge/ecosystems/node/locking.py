@@ -17,6 +17,7 @@ from layerforge.ecosystems.node.lockfiles import (
     lock_path,
     manifest_text,
     read_text,
+    refuse_workspace,
     signed,
 )
 from layerforge.ecosystems.node.manifests import project_files
@@ -105,6 +106,7 @@ def _resolved(  # noqa: PLR0913 - all that a lock follows from
     def image() -> Image:
         return have_build_image(target, spec.system_packages, tools)
 
+    refuse_workspace(spec)
     settings = read_npmrc(path.parent)
     npm = find_npm(settings, image, tools.containers)
     files = project_files(manifest_text(spec).encode(), path.parent)

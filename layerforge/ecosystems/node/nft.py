@@ -20,6 +20,7 @@ from layerforge.ecosystems.node.importable import search_path
 from layerforge.ecosystems.node.installation import read_installation, to_lock
 from layerforge.ecosystems.node.lockfiles import lock_path
 from layerforge.ecosystems.node.nodejs import find_node
+from layerforge.ecosystems.node.packagelock import MODULES
 from layerforge.ecosystems.node.packs import obtain_packs
 from layerforge.errors import BuildError
 from layerforge.spec import LayerSpec, Requirements
@@ -107,7 +108,7 @@ def _packages(target: Target, tools: Tools) -> tuple[FileEntry, ...]:
     packs = obtain_packs(lock, spec, target, "", tools)
     entries = [entry for pack in packs for entry in pack.entries]
     rules = rules_for(target, Profile.SAFE)
-    return strip(entries, Stripping(root="node_modules/", rules=rules)).entries
+    return strip(entries, Stripping(root=MODULES, rules=rules)).entries
 
 
 def _write(entries: Iterable[FileEntry], folder: Path) -> None:

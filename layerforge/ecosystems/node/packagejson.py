@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from layerforge.errors import ConfigError
 from layerforge.spec import unreadable
+from layerforge.tree import FileEntry
 
 FILENAME: Final = "package.json"
 
@@ -73,6 +74,21 @@ def read_package_json(folder: Path) -> PackageJson:
             if name in asked and name not in _table(document, "devDependencies")
         ),
     )
+
+
+def manifest_of(entry: FileEntry | None) -> Mapping[str, Any]:
+    """Read the package.json that a package brings; nothing where it is no object."""
+    try:
+        data = entry.content.inflated() if entry and entry.content else b""
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def optional_names(entry: FileEntry | None) -> tuple[str, ...]:
+    """Name the packages that a package can do without, by its package.json."""
+    return tuple(_table(manifest_of(entry), "optionalDependencies"))
 
 
 def _text(document: Mapping[str, Any], key: str, path: Path) -> str:

@@ -29,7 +29,7 @@ _AGAIN: Final = "Make it again: npm install --package-lock-only --ignore-scripts
 _UPGRADE: Final = (
     "Upgrade it: npm install --package-lock-only --ignore-scripts --lockfile-version 3"
 )
-_MODULES: Final = "node_modules/"
+MODULES: Final = "node_modules/"
 # Not npm's rule for new names, but what can be one folder, or two with a scope.
 _NAME: Final = re.compile(
     r"(@[^/@\\\s\0-\x1f.][^/@\\\s\0-\x1f]*/)?[^/@\\\s\0-\x1f.][^/\\\s\0-\x1f]*"
@@ -111,12 +111,12 @@ class Package:
     @property
     def folder(self) -> str:
         """The name that ``require`` knows it by; its own, or an alias."""
-        return self.path.rpartition(_MODULES)[2]
+        return self.path.rpartition(MODULES)[2]
 
     @property
     def installed(self) -> bool:
         """Say whether it stands in a node_modules: not the project, nor a workspace."""
-        return _MODULES in self.path
+        return MODULES in self.path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +224,7 @@ def _without_own_bundle(packages: Mapping[str, Any]) -> dict[str, Any]:
         for path, row in packages.items()
         if isinstance(row, dict) and row.get("inBundle")
     }
-    own = {path for path in bundled if path.split(f"/{_MODULES}")[0] in bundled}
+    own = {path for path in bundled if path.split(f"/{MODULES}")[0] in bundled}
     return {**packages, **{path: {**packages[path], "inBundle": False} for path in own}}
 
 
@@ -234,7 +234,7 @@ def _package(
     _check_path(path, where)
     try:
         row = _object(entry)
-        folder = path.rpartition(_MODULES)[2] if _MODULES in path else ""
+        folder = path.rpartition(MODULES)[2] if MODULES in path else ""
         name = _name(row, folder)
         version = _get(row, "version", "")
         source, resolved = _origin(row, name, version, registries, inside=bool(folder))

@@ -27,13 +27,17 @@ from layerforge.containers.task import (
     TaskError,
 )
 from layerforge.ecosystems import Tools
-from layerforge.ecosystems.node.installation import reach
+from layerforge.ecosystems.node.installation import needed
 from layerforge.ecosystems.node.npmrc import NpmSettings, dump_npmrc
 from layerforge.ecosystems.node.packagelock import Package
 from layerforge.ecosystems.node.tarballs import admit_tarball
 from layerforge.ecosystems.node.toolchain import NODE, have_build_image
 from layerforge.errors import BuildError
-from layerforge.indexes import IndexSettings, environments_bundle
+from layerforge.indexes import (
+    IndexSettings,
+    environments_bundle,
+    hide_credentials,
+)
 from layerforge.pack import Pack, load_pack
 from layerforge.store import Store
 from layerforge.target import Target
@@ -87,7 +91,7 @@ class Rebuilder:
         image = self._image([packages[place] for place in places])
         built = dict(packs)
         # What a package depends on reaches fewer than it does itself.
-        reached = {place: sorted(reach([place], packages)) for place in places}
+        reached = {place: sorted(needed([place], packages)) for place in places}
         for place in sorted(places, key=lambda place: (len(reached[place]), place)):
             visible = {each: built[each] for each in reached[place] if each in built}
             built[place] = self._rebuilt(place, packages[place], visible, image)
@@ -210,8 +214,13 @@ def _ways_out(npm: NpmSettings) -> dict[str, bytes]:
         variables |= {"NODE_EXTRA_CA_CERTS": place, "npm_config_cafile": place}
     lines = (f"export {name}={value}\n" for name, value in variables.items())
     secrets["environment"] += "".join(lines).encode()
-    untold = [key for key in npm.values if not _TOLD.fullmatch(key)]
-    return secrets | {"npmrc": dump_npmrc(npm, without=untold).encode()}
+    # Only a proxy's address may have a password: without it nothing is reached.
+    told = {
+        key: value if "proxy" in key else hide_credentials(npm.text(key))
+        for key, value in npm.values.items()
+        if _TOLD.fullmatch(key)
+    }
+    return secrets | {"npmrc": dump_npmrc(NpmSettings(values=told)).encode()}
 
 
 def _remedy(error: TaskError, package: Package) -> str:

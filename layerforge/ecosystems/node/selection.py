@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from layerforge.ecosystems.node.packagelock import Package, PackageLock, find_package
 from layerforge.ecosystems.node.platforms import suits, wanted
 from layerforge.errors import UnsuitableLockError
 from layerforge.target import Target
-
-# What a package leads to, by path.
-_Graph = Mapping[str, set[str]]
 
 
 def select(lock: PackageLock, target: Target) -> tuple[Package, ...]:
@@ -76,10 +73,10 @@ def _left_out(lock: PackageLock, target: Target) -> set[str]:
         for each in lock.packages
         if each.path in optional and not suits(each, target)
     }
-    refused = _reach(unsuitable, needed_by)
-    brought = _reach(refused, leads_to)
+    refused = reach(unsuitable, needed_by.__getitem__)
+    brought = reach(refused, leads_to.__getitem__)
     others = {each.path for each in lock.packages} - brought
-    return brought - _reach(others, leads_to, without=refused)
+    return brought - reach(others, leads_to.__getitem__, without=refused)
 
 
 def _dispensable(package: Package) -> bool:
@@ -100,8 +97,10 @@ def _edges(lock: PackageLock) -> Iterator[tuple[str, str, bool]]:
                 yield package.path, found, wish.optional
 
 
-def _reach(
-    start: Iterable[str], graph: _Graph, without: Iterable[str] = ()
+def reach(
+    start: Iterable[str],
+    leads_to: Callable[[str], Iterable[str]],
+    without: Iterable[str] = (),
 ) -> set[str]:
     """Give ``start``, and all that can be reached from it, but not ``without``."""
     barred = set(without)
@@ -111,5 +110,5 @@ def _reach(
         path = waiting.pop()
         if path not in reached and path not in barred:
             reached.add(path)
-            waiting += graph.get(path, ())
+            waiting += leads_to(path)
     return reached

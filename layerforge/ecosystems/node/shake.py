@@ -6,7 +6,6 @@ package: native code, package.json, licences.
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from collections import defaultdict
@@ -17,6 +16,8 @@ from typing import Final
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.importable import search_path
 from layerforge.ecosystems.node.nft import Missing, Trace, trace
+from layerforge.ecosystems.node.packagejson import optional_names
+from layerforge.ecosystems.node.packagelock import MODULES
 from layerforge.errors import ConfigError
 from layerforge.events import Noted
 from layerforge.include import ORIGIN
@@ -143,24 +144,13 @@ def _optional(
 ) -> Iterator[str]:
     """Give the folders of a package's optional dependencies, where they are there."""
     manifest = next((e for e in entries if e.path == f"{folder}/package.json"), None)
-    for name in _optional_names(manifest):
+    for name in optional_names(manifest):
         place = folder
         while place:
             if f"{place}/node_modules/{name}" in packages:
                 yield f"{place}/node_modules/{name}"
                 break
             place = posixpath.dirname(place)
-
-
-def _optional_names(manifest: FileEntry | None) -> tuple[str, ...]:
-    if manifest is None or manifest.content is None:
-        return ()
-    try:
-        document = json.loads(manifest.content.inflated())
-    except (ValueError, RecursionError):
-        return ()
-    names = document.get("optionalDependencies") if isinstance(document, dict) else None
-    return tuple(names) if isinstance(names, dict) else ()
 
 
 def _links(tree: Tree, files: Collection[str]) -> set[str]:
@@ -212,7 +202,7 @@ def _perhaps(names: Sequence[str]) -> str:
 
 
 def _said(one: Missing) -> str:
-    package = _package(one.parent).rpartition("node_modules/")[2]
+    package = _package(one.parent).rpartition(MODULES)[2]
     return f"{one.name} ({package or one.parent})"
 
 

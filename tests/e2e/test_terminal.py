@@ -64,5 +64,5 @@ def test_long_messages_are_broken_between_words(web: Program) -> None:
         "error: there is no layerforge.toml here or in a folder above\n"
         "try: Make one: layerforge init. Or name a recipe (layerforge build "
         "pandas), or a\n"
-        "  requirements file (-r FILE --name LAYER).\n"
+        "  file (-r FILE, --package-json FILE, with --name LAYER).\n"
     )

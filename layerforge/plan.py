@@ -114,7 +114,7 @@ def present_lock(job: Job) -> Lock | None:
     try:
         ecosystem.hold(lock, job.lock_file, job.spec, job.target)
     except LockError as error:
-        error.remedy = remedy
+        error.remedy = error.remedy or remedy
         raise
     if job.spec.bytecode and not lock.interpreter:
         raise LockError(

@@ -292,6 +292,17 @@ def test_a_script_that_fails_shows_its_last_words_and_the_choice(
     )
 
 
+def test_a_file_by_two_names_is_there_by_both(make: Make, tools: Tools) -> None:
+    layer = make(
+        {"tiny": {"index.js": "1"}},
+        tiny={"scripts": {"install": "mkdir lib && ln index.js lib/index.js"}},
+    )
+
+    pack = rebuild(tools, layer, "tiny")["node_modules/tiny"]
+
+    assert contents(pack, "index.js") == contents(pack, "lib/index.js") == b"1"
+
+
 def test_a_missing_header_is_named_with_its_packages(make: Make, tools: Tools) -> None:
     source = "#include <libpq-fe.h>\n" + ADDON
 

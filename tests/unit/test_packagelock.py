@@ -442,9 +442,6 @@ def test_every_difference_from_the_manifest_is_named() -> None:
         "  optionalDependencies: old-ms npm:ms@^1.0.0 is not in the lock\n"
         "  dependencies: pg 8 is not in the lock"
     )
-    assert caught.value.remedy == (
-        "Bring it up to date: npm install --package-lock-only --ignore-scripts"
-    )
 
 
 @pytest.mark.parametrize(

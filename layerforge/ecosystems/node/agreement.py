@@ -21,10 +21,6 @@ from layerforge.errors import ConfigError, LockError
 from layerforge.target import Target
 
 _VERSION: Final = re.compile(r"\d+\.\d+\.\d+([-+][\w.+-]+)?", re.ASCII)
-_INCOMPLETE: Final = (
-    "Remove the lock and node_modules, and make it again: "
-    "npm install --package-lock-only --ignore-scripts"
-)
 _LEADING_OUT: Final = (
     "npm locks nothing for a folder outside of the project: make it a workspace below "
     "it, or have npm take it as a package (install-links=true in .npmrc, a new lock)."
@@ -57,11 +53,7 @@ def check_manifest(lock: PackageLock, text: str, where: str, folder: str = "") -
     )
     if differences:
         lines = "".join(f"\n  {line}" for line in differences)
-        raise LockError(
-            f"the lock does not agree with {where}:{lines}",
-            remedy="Bring it up to date: "
-            "npm install --package-lock-only --ignore-scripts",
-        )
+        raise LockError(f"the lock does not agree with {where}:{lines}")
 
 
 def has_overrides(text: str) -> bool:
@@ -85,7 +77,7 @@ def check_complete(lock: PackageLock) -> None:
         outside = all(package.path.startswith("..") for _, package in missing)
         raise LockError(
             f"the lock has no entry for what its packages need:{lines}",
-            remedy=_LEADING_OUT if outside else _INCOMPLETE,
+            remedy=_LEADING_OUT if outside else "",
         )
 
 

@@ -7,6 +7,7 @@ registry's own.
 from __future__ import annotations
 
 import platform
+import shutil
 import struct
 import sys
 import zipfile
@@ -36,6 +37,7 @@ from layerforge.zips import index_zip
 pytestmark = [
     pytest.mark.network,
     pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("npm") is None, reason="npm makes their locks"),
     # One process builds them all, so that they share a store.
     pytest.mark.xdist_group("recipes"),
 ]

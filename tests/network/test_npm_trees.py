@@ -15,7 +15,10 @@ from typing import Any, Final
 
 import pytest
 
-pytestmark = pytest.mark.network
+pytestmark = [
+    pytest.mark.network,
+    pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not on PATH"),
+]
 
 ROOT: Final = Path(__file__).parents[2]
 

@@ -119,14 +119,18 @@ class Fields:
         self._known.add(key)
         self._problems.add(self._path + key, f"missing, expected {expected}")
 
-    def table(self, key: str) -> Fields:
-        """Give the fields of a table inside; an empty one where it is missing."""
+    def table(self, key: str, fallback: Fields | None = None) -> Fields:
+        """Give the fields of a table inside; an empty one where it is missing.
+
+        What it doesn't say is looked up in ``fallback``, or else where this table's is.
+        """
         self._known.add(key)
         value = self._table.get(key, {})
         if not isinstance(value, dict):
             self.wrong(key, "a table", value)
             value = {}
-        fallback = self._fallback.table(key) if self._fallback else None
+        if fallback is None and self._fallback:
+            fallback = self._fallback.table(key)
         return Fields(value, f"{self._path}{key}.", self._problems, fallback)
 
     def tables(

@@ -32,6 +32,7 @@ from layerforge.fields import (
     read_each,
 )
 from layerforge.limits import MAX_UNZIPPED
+from layerforge.publication import read_accounts, read_publish
 from layerforge.spec import (
     DESCRIPTION_LENGTH,
     LAYER_NAME,
@@ -39,7 +40,6 @@ from layerforge.spec import (
     Include,
     LayerSpec,
     Project,
-    PublishSpec,
     Requirements,
     Script,
 )
@@ -114,17 +114,23 @@ def _project(document: Mapping[str, Any], file: Path, prefix: str) -> Project:
     top = Fields(document, prefix, problems)
     defaults = top.table("defaults")
     shared = _read_layer("", defaults, file.parent)
+    publish = top.table("publish")
+    published, accounts = read_publish(publish), read_accounts(publish)
     layers: list[LayerSpec] = []
     for name, fields in top.tables("layers", LAYER_NAME, defaults):
         requirements = _read_requirements(fields, file.parent)
+        own = fields.table("publish", publish)
         layer = replace(
-            _read_layer(name, fields, file.parent), requirements=requirements
+            _read_layer(name, fields, file.parent),
+            requirements=requirements,
+            publish=read_publish(own),
         )
+        own.finish()
         layers.append(_of_its_language(layer, fields))
         fields.finish()
     containers = _read_containers(top.table("containers"), top.table("docker"))
-    defaults.finish()
-    top.finish()
+    for table in (defaults, publish, top):
+        table.finish()
     problems.refuse(f"{file}:")
     return Project(
         folder=file.parent,
@@ -133,6 +139,8 @@ def _project(document: Mapping[str, Any], file: Path, prefix: str) -> Project:
         runtimes=shared.runtimes,
         architectures=shared.architectures,
         containers=containers,
+        publish=published,
+        accounts=accounts,
     )
 
 
@@ -159,7 +167,6 @@ def _read_layer(name: str, fields: Fields, folder: Path) -> LayerSpec:
         collisions=fields.get("collisions", _a_text_table, {}),
         description=fields.get("description", a_text(most=DESCRIPTION_LENGTH), ""),
         licence=fields.get("licence", a_text(most=LICENCE_LENGTH), ""),
-        publish=_read_publish(fields.table("publish")),
     )
 
 
@@ -189,17 +196,6 @@ def _read_containers(fields: Fields, docker: Fields) -> ContainerSettings:
     for table in (hosts, docker, fields):
         table.finish()
     return settings
-
-
-def _read_publish(fields: Fields) -> PublishSpec:
-    publish = PublishSpec(
-        regions=fields.get("regions", a_list_of(a_text(form=r"[a-z0-9-]+")), ()),
-        name=fields.get("name", a_text(), ""),
-        bucket=fields.get("bucket", a_text(), ""),
-        grants=fields.get("grants", a_list_of(a_text()), ()),
-    )
-    fields.finish()
-    return publish
 
 
 def _read_requirements(fields: Fields, folder: Path) -> Requirements:

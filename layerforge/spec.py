@@ -80,14 +80,40 @@ class Script(StrEnum):
     SKIP = "skip"
 
 
+class StorageMode(StrEnum):
+    """Whether Lambda copies a zip from its bucket, or refers to it for good."""
+
+    COPY = "copy"
+    REFERENCE = "reference"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishSpec:
-    """Where and how a layer is published; `None` and empty mean "by default"."""
+    """Where and how a layer is published; empty means "by default".
+
+    ``name``, ``description`` and ``bucket`` are templates.
+    """
 
     regions: tuple[str, ...] = ()
     name: str = ""
+    description: str = ""
+    licence: str = ""
     bucket: str = ""
+    storage_mode: StorageMode = StorageMode.COPY
     grants: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishAccount:
+    """An account that layers go to: by a profile, a role's ARN, or one from the other.
+
+    Its ``regions``, where it has any, stand for those of layers.
+    """
+
+    name: str
+    profile: str = ""
+    role: str = ""
+    regions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,8 +168,9 @@ class LayerSpec:
 class Project:
     """A configuration file's layers; ``folder`` is where its paths start from.
 
-    ``runtimes`` and ``architectures`` are those of ``[defaults]``: they hold for
-    recipes and for layers named on the command line too.
+    ``runtimes`` and ``architectures`` are those of ``[defaults]``, ``publish`` is what
+    ``[publish]`` says: they hold for recipes and for layers named on the command line
+    too.
     """
 
     folder: Path
@@ -152,6 +179,8 @@ class Project:
     runtimes: tuple[Runtime, ...] = ()
     architectures: tuple[Arch, ...] = ()
     containers: ContainerSettings = field(default_factory=ContainerSettings)
+    publish: PublishSpec = PublishSpec()
+    accounts: tuple[PublishAccount, ...] = ()
 
     def layer(self, name: str) -> LayerSpec | None:
         """Find a layer by its name."""

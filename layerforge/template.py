@@ -25,7 +25,7 @@ _PYTHON: Final = """
 requirements = {requirements}
 # A file does as well: "requirements.in", "pyproject.toml", "uv.lock", "pylock.toml".
 # extras = ["excel"]                # of pyproject.toml or uv.lock; so are groups
-# description = "What our web functions share"
+# description = "What our web functions share"    # on AWS, too
 # licence = "Apache-2.0"
 # strip = "safe"                    # or "none", or "slim"
 # exclude = ["**/*.md"]             # patterns of files below python/ to leave out
@@ -45,7 +45,7 @@ _NODE: Final = """
 [layers.{name}]
 package-json = "package.json"       # its lock is the package-lock.json beside it
 # Or without a file: packages = ["pg", "redis@^5"].
-# description = "What our web functions share"
+# description = "What our web functions share"    # on AWS, too
 # licence = "Apache-2.0"
 # strip = "safe"                    # or "none", or "slim"
 # exclude = ["**/*.wasm"]           # patterns below nodejs/node_modules/ to leave out
@@ -63,6 +63,17 @@ package-json = "package.json"       # its lock is the package-lock.json beside i
 # collisions = {{ "nodejs/node_modules/.bin/a" = "demo" }}     # whose it is, of two
 """
 
+_PUBLISH: Final = """
+# [publish]                         # where `layerforge publish` takes all layers
+# regions = ["eu-west-1"]           # or that of your AWS profile
+# name = "{layer}-{target}"         # and words of your own: "acme-{layer}-{target}"
+# description = "{layer} {version}, {revision}"
+# licence = "Apache-2.0"            # instead of those of the packages
+# bucket = "layers-{account}-{region}"            # for zips of 50 MiB and more
+# storage-mode = "copy"             # or "reference": the zip stays in the bucket
+# grants = ["123456789012"]         # who else may use them; or "org:o-…", "public"
+"""
+
 
 def project_text(folder: Path) -> str:
     """Give the text for a project in ``folder``, which its layers are named after.
@@ -75,11 +86,12 @@ def project_text(folder: Path) -> str:
     requirements = f'"{found[0]}"' if found else '["requests>=2.32"]'
     python = _PYTHON.format(name=name, requirements=requirements)
     if not (folder / _MANIFEST).is_file():
-        return _HEAD.format(runtimes=_quoted(_RUNTIMES[:1])) + python
+        return _HEAD.format(runtimes=_quoted(_RUNTIMES[:1])) + python + _PUBLISH
     if not found:
-        return _HEAD.format(runtimes=_quoted(_RUNTIMES[1:])) + _NODE.format(name=name)
+        node = _NODE.format(name=name)
+        return _HEAD.format(runtimes=_quoted(_RUNTIMES[1:])) + node + _PUBLISH
     node = _NODE.format(name=f"{name}-node")
-    return _HEAD.format(runtimes=_quoted(_RUNTIMES)) + python + node
+    return _HEAD.format(runtimes=_quoted(_RUNTIMES)) + python + node + _PUBLISH
 
 
 def _quoted(names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import tomllib
@@ -16,7 +17,9 @@ from layerforge.ecosystems.node.install_scripts import known_scripts
 from layerforge.errors import ConfigError, LayerforgeError
 from layerforge.limits import DIRECT_UPLOAD_LIMIT, UNZIPPED_LIMIT
 from layerforge.project import find_project
+from layerforge.publication import NAME_WORDS
 from layerforge.recipes import read_recipe, recipe_names
+from layerforge.reports.handover import HANDOVERS
 from layerforge.strip import all_rules
 from layerforge.target import find_runtime, load_runtimes
 from tests.commands import Words, all_commands, options_of, parsed
@@ -154,6 +157,73 @@ def test_every_key_of_publish_is_in_the_reference_and_no_other(tmp_path: Path) -
     documented = {codes(row[0])[0] for row in rows(section("The keys of publish"))}
 
     assert documented == known_keys(tmp_path, "[layers.web.publish]\n")
+
+
+def test_every_key_of_an_account_is_in_the_reference_and_no_other(
+    tmp_path: Path,
+) -> None:
+    documented = {codes(row[0])[0] for row in rows(section("The keys of accounts"))}
+
+    assert documented == known_keys(tmp_path, "[publish.accounts.live]\n")
+
+
+def test_every_word_of_a_template_is_explained() -> None:
+    documented = {codes(row[0])[0] for row in rows(section("Names"))}
+
+    assert documented == {f"{{{word}}}" for word in NAME_WORDS}
+
+
+def test_every_form_of_a_hand_over_is_explained() -> None:
+    documented = [codes(row[0])[0] for row in rows(section("Handing over"))]
+
+    assert documented == list(HANDOVERS)
+
+
+def _actions() -> set[str]:
+    """Name what is asked of Lambda and of the Systems Manager, from the sources."""
+    sources = [
+        path.read_text(encoding="utf-8")
+        for path in (ROOT / "layerforge/aws").iterdir()
+        if path.suffix == ".py"
+    ]
+    calls = re.findall(
+        r"\.(?:call|once|pages)\(\s*\"(lambda|ssm)\",[^,]+,\s*\"(\w+)\"",
+        "".join(sources),
+    )
+    return {
+        f"{service}:{operation.title().replace('_', '')}"
+        for service, operation in calls
+    }
+
+
+def test_the_permissions_are_those_of_the_calls_that_are_made() -> None:
+    table = rows(section("Permissions"))
+
+    documented = {
+        action
+        for row in table
+        for action in codes(row[1])
+        if action.startswith(("lambda:", "ssm:"))
+    }
+
+    assert documented == _actions()
+
+
+def test_the_policy_allows_what_publishing_asks_for() -> None:
+    text = section("Permissions")
+    (policy,) = map(json.loads, blocks(text, "json"))
+    allowed = [
+        action for statement in policy["Statement"] for action in statement["Action"]
+    ]
+
+    needed = [
+        action
+        for row in rows(text)
+        if codes(row[0])[0] in ("publish", "grants", "bucket")
+        for action in codes(row[1])
+    ]
+
+    assert sorted(allowed) == sorted(needed)
 
 
 def _make_what_is_named(folder: Path, document: dict[str, Any]) -> None:

@@ -25,17 +25,19 @@ PACKAGE: Final = ROOT / "layerforge"
 # A level a line. A room imports from the lines above it and from nowhere else; what a
 # folder holds is one room, unless a part of it is named here.
 LEVELS: Final = """
-errors events limits elf zipformat headers hashes
+errors events limits elf zipformat headers hashes licences revision
 target tree address fields files elf_layout template retries
-compressor strip elf_tail zipdirectory lock client loader containers.settings
+compressor strip elf_tail zipdirectory lock client loader containers.settings handover
 store spec indexes elf_reader archive verify tarheaders
+publication
 project pack trim include fetch zips tarball manifest credentials
-recipes ledger containers
-imports
+recipes ledger containers inventory
+imports difference
 ecosystems
 plan ecosystems.python ecosystems.node probe
 jobs oversize records proof
 pipeline
+aws
 reports
 cli
 __main__
@@ -43,14 +45,14 @@ __main__
 
 # Who may import what isn't ours. Whatever is imported has to stand here.
 DOORS: Final[dict[str, set[str]]] = {
-    "boto3": set(),
-    "botocore": set(),
+    "boto3": {"aws"},
+    "botocore": {"aws"},
     "build": {"ecosystems.python"},
     "click": {"cli"},
     "deflate": {"compressor"},
     "docker": {"containers"},
     "elftools": set(),
-    "packaging": {"ecosystems.python", "project", "reports"},
+    "packaging": {"ecosystems.python", "inventory", "project", "reports"},
     "requests": {"client"},
     "rich": {"cli"},
     "subprocess": {
@@ -58,6 +60,7 @@ DOORS: Final[dict[str, set[str]]] = {
         "ecosystems.node",
         "ecosystems.python",
         "indexes",
+        "revision",
     },
     "tomli_w": {"ecosystems.node", "lock"},
     "urllib3": {"client", "containers"},
@@ -83,6 +86,7 @@ DOOR_MODULES: Final = {
         "ecosystems.python.uv",
         "credentials",
         "indexes",
+        "revision",
     },
     "uv": {"ecosystems.python.uv"},
 }
@@ -90,6 +94,7 @@ DOOR_MODULES: Final = {
 # Each costs more to import than a build with nothing to do may take for all it does.
 HEAVY: Final = {
     "boto3",
+    "botocore",
     "cyclonedx",
     "docker",
     "elftools",
@@ -313,6 +318,7 @@ def run(folder: Path, *arguments: str) -> set[str]:
     [
         pytest.param(("--help",), id="help"),
         pytest.param(("build", "--help"), id="build help"),
+        pytest.param(("publish", "--help"), id="publish help"),
         pytest.param(("build",), id="nothing to do"),
         pytest.param(("plan",), id="plan"),
         pytest.param(("lock", "--check"), id="check"),

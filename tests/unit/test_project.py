@@ -133,7 +133,7 @@ class TestDefaults:
             [defaults]
             runtimes = ["python3.12"]
             strip = "none"
-            [defaults.publish]
+            [publish]
             regions = ["eu-west-1"]
             bucket = "shared"
             [layers.one]
@@ -166,7 +166,7 @@ class TestDefaults:
             "defaults.requirements: unknown; known here: architectures, bytecode, "
             "collisions, container, description, entry-points, exclude, "
             "exclude-runtime-sdk, extras, groups, imports, include, install-scripts, "
-            "keep, licence, max-unzipped, one-zip, publish, runtimes, shake, strip, "
+            "keep, licence, max-unzipped, one-zip, runtimes, shake, strip, "
             "system-packages, versioned-folder"
         )
 
@@ -490,7 +490,10 @@ class TestMistakes:
                 "of "
                 "Lambda's. Lambda has x86_64 and arm64."
             ),
-            "colour: unknown; known here: containers, defaults, docker, layers",
+            (
+                "colour: unknown; known here: containers, defaults, docker, layers, "
+                "publish"
+            ),
         ]
 
     def test_of_an_include_that_is_not_there_names_where_it_was_looked_for(

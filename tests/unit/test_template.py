@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from layerforge.aws.releases import NAME
 from layerforge.project import find_project
-from layerforge.spec import LayerSpec
+from layerforge.spec import LayerSpec, PublishSpec
 from layerforge.template import project_text
 
 NAMED = ("src/handler.js", "src/shared/a.py")
@@ -40,7 +41,7 @@ def begun(folder: Path) -> dict[str, str]:
 
 def uncommented(text: str) -> str:
     """Take up every key that is there as a comment."""
-    return re.sub(r"^# (?=[a-z-]+ = )", "", text, flags=re.MULTILINE)
+    return re.sub(r"^# (?=\[|[a-z-]+ = )", "", text, flags=re.MULTILINE)
 
 
 def test_an_empty_folder_begins_with_a_layer_for_python(folder: Path) -> None:
@@ -91,6 +92,20 @@ def test_every_commented_key_is_one_that_the_layer_takes(folder: Path) -> None:
 
     assert (python.bytecode, python.requirements.extras) == (True, ("excel",))
     assert (node.shake, node.versioned_folder) == (True, True)
+
+
+def test_every_commented_key_of_publish_is_one_that_it_takes(folder: Path) -> None:
+    text = project_text(folder)
+    layers_of(folder, uncommented(text[text.index("# [publish]") :]))
+
+    assert find_project(folder).publish == PublishSpec(
+        regions=("eu-west-1",),
+        name=NAME,
+        description="{layer} {version}, {revision}",
+        licence="Apache-2.0",
+        bucket="layers-{account}-{region}",
+        grants=("123456789012",),
+    )
 
 
 def test_a_long_name_still_is_one_of_a_layer(tmp_path: Path) -> None:

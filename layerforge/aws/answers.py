@@ -22,6 +22,7 @@ from layerforge.aws.errors import (
     ThrottledError,
     UnreachableError,
 )
+from layerforge.indexes import hide_credentials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,9 @@ def refused(
 ) -> AwsError:
     """Explain an answer that is an error; ``answer`` is botocore's reading of it."""
     code = str(answer.get("Error", {}).get("Code", ""))
-    said = str(answer.get("Error", {}).get("Message", "")).strip().removesuffix(".")
+    # A signature that is refused is explained with all that was signed: tokens, too.
+    text = str(answer.get("Error", {}).get("Message", "")).strip()
+    said = text.partition("\n")[0].strip().removesuffix(".")
     status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     kind = _kind(code, status)
     message = f"{call.action} in {call.region}: {said or code} ({code or status})"
@@ -216,7 +219,7 @@ def unanswered(call: Call, error: Exception) -> AwsError:
             kind, message = CredentialsError, f"no credentials: {_plain(error)}"
             remedy = sign_in(call.profile)
         case exceptions.EndpointConnectionError() | exceptions.ConnectTimeoutError():
-            url = error.kwargs["endpoint_url"].partition("?")[0]
+            url = hide_credentials(error.kwargs["endpoint_url"].partition("?")[0])
             kind, message = UnreachableError, f"{where}: no connection to {url}"
             remedy = _network(call.region)
         case exceptions.InvalidRegionError():
@@ -232,4 +235,4 @@ def unanswered(call: Call, error: Exception) -> AwsError:
 
 
 def _plain(error: Exception) -> str:
-    return str(error).strip().rstrip(".: ")
+    return hide_credentials(str(error)).strip().rstrip(".: ")

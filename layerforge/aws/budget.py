@@ -18,7 +18,7 @@ from layerforge.aws.errors import DeniedError, NotFoundError
 from layerforge.aws.functions import Function, HeldLayer
 from layerforge.aws.session import Session
 from layerforge.client import Client
-from layerforge.errors import ArchiveError, FetchError
+from layerforge.errors import ArchiveError, FetchError, PublishError
 from layerforge.limits import MAX_UNZIPPED, UNZIPPED_LIMIT
 from layerforge.store import Store
 
@@ -68,6 +68,12 @@ def measure(session: Session, function: Function, store: Store) -> Budget:
     A layer that was deleted, or that these credentials may not read, has no size.
     Raises `AwsError` for all else.
     """
+    if not function.runtime:
+        raise PublishError(
+            f"{function} is a container image, which has another limit (10 GB) and "
+            "holds no layers",
+            remedy="Name a function whose code is a zip.",
+        )
     with Client(sign_in=EXPIRED) as client, ThreadPoolExecutor(_AT_ONCE) as pool:
 
         def of_code() -> int:

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from layerforge.aws.answers import lost
 from layerforge.aws.grants import apply_grants
 from layerforge.aws.publish import Patience, Standing, publish, standing
 from layerforge.aws.releases import Release
@@ -15,6 +14,7 @@ from layerforge.aws.session import Session
 from layerforge.aws.versions import PublishedVersion
 from layerforge.errors import LayerforgeError
 from layerforge.events import Listener, silent
+from layerforge.store import Store
 
 R = TypeVar("R")
 
@@ -33,13 +33,14 @@ class Outcome:
     error: LayerforgeError | None = None
 
 
-def publish_everywhere(
+def publish_everywhere(  # noqa: PLR0913 - what, where, and how
     releases: Iterable[Release],
     sessions: Mapping[str, Session],
     listen: Listener = silent,
     *,
     force: bool = False,
     patience: Patience | None = None,
+    store: Store | None = None,
 ) -> tuple[Outcome, ...]:
     """Publish and grant releases; ``sessions`` are by the name of the account.
 
@@ -51,13 +52,12 @@ def publish_everywhere(
         session = sessions[release.account]
         version = None
         try:
-            version = publish(release, session, listen, force=force, patience=patience)
+            version = publish(
+                release, session, listen, force=force, patience=patience, store=store
+            )
             apply_grants(session, version.arn, release.grants, listen, public=True)
         except LayerforgeError as error:
             return Outcome(release=release, version=version, error=error)
-        except KeyError:
-            strange = lost("lambda", release.region, "it isn't one of AWS's")
-            return Outcome(release=release, version=version, error=strange)
         return Outcome(release=release, version=version)
 
     return _each(one, releases)

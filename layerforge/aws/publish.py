@@ -26,12 +26,14 @@ from layerforge.aws.errors import (
     ThrottledError,
     UnreachableError,
 )
+from layerforge.aws.pending import Pending
 from layerforge.aws.releases import Release
 from layerforge.aws.session import READ_TIMEOUT, Session
 from layerforge.aws.transfer import content_of, upload
 from layerforge.aws.versions import PublishedVersion, get_version, version_of, versions
 from layerforge.errors import PublishError
 from layerforge.events import Failed, Finished, Listener, Noted, Started, silent
+from layerforge.store import Store
 
 _SLOWEST: Final = 512 << 10  # bytes a second that a request is given time for
 
@@ -112,18 +114,20 @@ def standing(release: Release, session: Session) -> Standing:
     return Standing(release=release)
 
 
-def publish(
+def publish(  # noqa: PLR0913 - how, and how patiently
     release: Release,
     session: Session,
     listen: Listener = silent,
     *,
     force: bool = False,
     patience: Patience | None = None,
+    store: Store | None = None,
 ) -> PublishedVersion:
     """Have a release's bytes as the newest version of its layer.
 
     Where they are, nothing is published, and what else differs is told, but for
-    ``force``. Raises `AwsError`; to do it again is safe.
+    ``force``. Raises `AwsError`; to do it again is safe. With a ``store``, that holds
+    after an interruption too: a request that was on its way is then looked for.
     """
     found = standing(release, session)
     if found.newest and found.is_there and not force:
@@ -141,12 +145,29 @@ def publish(
             seen=found.newest.version if found.newest else 0,
             patience=patience or Patience(),
         )
-        version = sending.send()
+        version = _once(sending, store)
         _refuse_other_bytes(release, version)
     except BaseException as error:
         listen(Failed(task=task, reason=str(error)))
         raise
     listen(Finished(task=task))
+    return version
+
+
+def _once(sending: _Sending, store: Store | None) -> PublishedVersion:
+    if store is None:
+        return sending.send()
+    pending = Pending(release=sending.release, session=sending.session, store=store)
+    before = pending.newest_before()
+    version = None if before is None else replace(sending, seen=before).look()
+    if version is None:
+        pending.open(sending.seen)
+        try:
+            version = sending.send()
+        except RefusedError:
+            pending.close()
+            raise
+    pending.close()
     return version
 
 
@@ -168,7 +189,7 @@ class _Sending:
                 return self._sent()
             except LostAnswerError as error:
                 failure: AwsError = error
-                version = self._found()
+                version = self.look()
                 if version:
                     return version
             except (ThrottledError, UnreachableError) as error:
@@ -194,7 +215,7 @@ class _Sending:
         except (KeyError, ValueError) as error:  # an answer, but not of AWS's
             raise lost("lambda:PublishLayerVersion", region) from error
 
-    def _found(self) -> PublishedVersion | None:
+    def look(self) -> PublishedVersion | None:
         """Look, for some time, for our bytes among the versions newer than ``seen``."""
         message = f"{self.release}: no answer; looking whether it was published"
         self.listen(Noted(message=message))

@@ -173,9 +173,7 @@ def _releases(
         runtimes=tuple(dict.fromkeys(str(target.runtime) for target in targets)),
         architectures=tuple(dict.fromkeys(str(target.arch) for target in targets)),
         description=_description(zips, words),
-        licence=publish.licence
-        or report.licence
-        or listed(first.licences, most=LICENCE_LENGTH),
+        licence=publish.licence or listed(_licences(first), most=LICENCE_LENGTH),
         grants=read_grants(publish.grants),
         bucket=bucket if goes_by_bucket(report.zipped) else "",
         storage_mode=publish.storage_mode,
@@ -221,10 +219,10 @@ def _words(zips: Sequence[BuiltZip], words: Mapping[str, str]) -> dict[str, str]
 
 def _description(zips: Sequence[BuiltZip], words: Mapping[str, str]) -> str:
     first = zips[0]
-    if first.report.description and not first.publish.description:
-        return first.report.description
     template = first.publish.description or DESCRIPTION
     text = filled(template, _words(zips, words), key="publish.description")
+    if first.report.description and not first.publish.description:
+        text = first.report.description
     if len(text) > DESCRIPTION_LENGTH:
         raise ConfigError(
             f"the description of {_titled(first)} has {len(text)} characters, and AWS "
@@ -232,6 +230,10 @@ def _description(zips: Sequence[BuiltZip], words: Mapping[str, str]) -> str:
             remedy="Shorten publish.description.",
         )
     return text
+
+
+def _licences(one: BuiltZip) -> tuple[str, ...]:
+    return (one.report.licence,) if one.report.licence else one.licences
 
 
 def _refuse_size(one: BuiltZip, bucket: str) -> None:

@@ -19,6 +19,7 @@ from layerforge.aws.pace import Pace
 from layerforge.errors import ConfigError
 from layerforge.events import Listener, Noted, silent
 from layerforge.headers import retry_after
+from layerforge.indexes import hide_credentials
 from layerforge.retries import LONGEST_WAIT
 
 if TYPE_CHECKING:
@@ -257,7 +258,7 @@ class Session:
             if "endpoint" not in str(error):
                 raise
             raise ConfigError(
-                f"AWS can't be asked: {error}",
+                f"AWS can't be asked: {hide_credentials(str(error))}",
                 remedy="An endpoint looks like http://127.0.0.1:4566: see "
                 "--endpoint-url, AWS_ENDPOINT_URL and ~/.aws/config.",
             ) from error

@@ -99,7 +99,7 @@ def versions(session: Session, region: str, layer: str) -> Iterator[PublishedVer
             rows = page["LayerVersions"]
             # Each page is in AWS's order, the newest first; not every server knows it.
             for row in sorted(rows, key=lambda row: -int(row["Version"])):
-                yield version_of(row)
+                yield _read(row, "lambda:ListLayerVersions", region)
     except NotFoundError:  # of a layer that never was, said by some servers
         return
 
@@ -117,7 +117,16 @@ def get_version(session: Session, arn: str) -> tuple[PublishedVersion, str]:
         LayerName=parts.layer,
         VersionNumber=parts.version,
     )
-    return version_of(answer), answer["Content"].get("Location", "")
+    version = _read(answer, "lambda:GetLayerVersion", parts.region)
+    return version, answer.get("Content", {}).get("Location", "")
+
+
+def _read(answer: Mapping[str, Any], action: str, region: str) -> PublishedVersion:
+    """Read a version; raises `LostAnswerError` for an answer that isn't AWS's."""
+    try:
+        return version_of(answer)
+    except (KeyError, ValueError) as error:
+        raise lost(action, region) from error
 
 
 def version_of(

@@ -12,7 +12,7 @@ import click
 from layerforge.aws.parameters import write_parameters
 from layerforge.aws.session import Session
 from layerforge.cli.console import Console
-from layerforge.errors import ConfigError
+from layerforge.errors import ConfigError, LayerforgeError
 from layerforge.events import Listener
 from layerforge.handover import Parameter, Place, parameter_prefix, parameters
 from layerforge.reports.handover import HANDOVERS
@@ -75,23 +75,31 @@ def hand_over(
     sessions: Callable[[str], Session],
     console: Console,
     listen: Listener,
-) -> None:
+) -> dict[str, LayerforgeError]:
     """Write the parameters, then print what was asked for; nothing, if nothing was.
 
-    ``sessions`` gives who speaks for an account of 12 digits. Raises `AwsError`, and
-    `PublishError` for a parameter that is another version's.
+    ``sessions`` gives who speaks for an account of 12 digits. Gives the failures by
+    Region: what could not be written in one stops no other.
     """
+    failures: dict[str, LayerforgeError] = {}
     if handover.prefix:
-        _write(parameters(handover.prefix, places), sessions, listen)
+        failures = _write(parameters(handover.prefix, places), sessions, listen)
     if handover.format:
         console.result(HANDOVERS[handover.format](places), {})
+    return failures
 
 
 def _write(
     wanted: Sequence[Parameter], sessions: Callable[[str], Session], listen: Listener
-) -> None:
+) -> dict[str, LayerforgeError]:
+    failures: dict[str, LayerforgeError] = {}
+
     def where(parameter: Parameter) -> tuple[str, str]:
         return parameter.account, parameter.region
 
     for (account, region), some in groupby(sorted(wanted, key=where), where):
-        write_parameters(sessions(account), region, some, listen)
+        try:
+            write_parameters(sessions(account), region, some, listen)
+        except LayerforgeError as error:
+            failures[f"parameters in {region} of {account}"] = error
+    return failures

@@ -20,11 +20,17 @@ from layerforge.aws.everywhere import (
 from layerforge.aws.releases import BuiltZip, Destinations, Release, plan_releases
 from layerforge.aws.session import Access, Session
 from layerforge.aws.versions import LayerArn
-from layerforge.cli.access import access_options, agreed, end_with, show_failures
+from layerforge.cli.access import (
+    access_options,
+    agreed,
+    end_with,
+    failures_document,
+    show_failures,
+)
 from layerforge.cli.console import Console, error_document
 from layerforge.cli.handover import hand_over, handover_of, handover_options
 from layerforge.cli.options import console_of, console_options
-from layerforge.errors import ConfigError
+from layerforge.errors import ConfigError, LayerforgeError
 from layerforge.events import Listener
 from layerforge.fields import Wrong
 from layerforge.handover import Place, places_of
@@ -39,6 +45,7 @@ from layerforge.reports.publishing import (
 )
 from layerforge.revision import git_revision, project_version
 from layerforge.spec import Project, PublishAccount
+from layerforge.store import Store, default_folder
 
 
 @click.command(
@@ -78,21 +85,25 @@ def command(names: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - a
             _compare(releases, sessions, console, force=force)
             return
         _ask(releases, console, yes=yes)
-        outcomes = publish_everywhere(releases, sessions, listen, force=force)
+        store = Store(default_folder())
+        outcomes = publish_everywhere(
+            releases, sessions, listen, force=force, store=store
+        )
     failures = {str(one.release): one.error for one in outcomes if one.error}
     console.say(outcomes_text(outcomes))
     show_failures(failures, console)
-    _print(outcomes, console, silent=bool(handover.format))
-
     speakers = {
         LayerArn.parse(one.version.arn).account: sessions[one.release.account]
         for one in outcomes
         if one.version
     }
-
     with console.listening() as listen:
-        hand_over(handover, _places(outcomes), speakers.__getitem__, console, listen)
-    end_with(failures)
+        unwritten = hand_over(
+            handover, _places(outcomes), speakers.__getitem__, console, listen
+        )
+    _print(outcomes, unwritten, console, silent=bool(handover.format))
+    show_failures(unwritten, console)
+    end_with({**failures, **unwritten})
 
 
 def _a_bucket(value: str) -> str:
@@ -232,7 +243,13 @@ def _compare(
     end_with(failures)
 
 
-def _print(outcomes: Sequence[Outcome], console: Console, *, silent: bool) -> None:
+def _print(
+    outcomes: Sequence[Outcome],
+    unwritten: Mapping[str, LayerforgeError],
+    console: Console,
+    *,
+    silent: bool,
+) -> None:
     documents = [
         {
             **release_document(one.release),
@@ -244,7 +261,10 @@ def _print(outcomes: Sequence[Outcome], console: Console, *, silent: bool) -> No
     ]
     arns = "\n".join(one.version.arn for one in outcomes if one.version)
     if console.json or (arns and not silent):
-        console.result(arns, {"format": 1, "releases": documents})
+        document: dict[str, Any] = {"format": 1, "releases": documents}
+        if unwritten:
+            document["failures"] = failures_document(unwritten)
+        console.result(arns, document)
 
 
 def _places(outcomes: Iterable[Outcome]) -> list[Place]:

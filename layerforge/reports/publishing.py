@@ -13,6 +13,8 @@ from layerforge.reports.columns import bytes_of, clipped, columns
 
 _NAME_WIDTH = 34
 _ACCOUNT_WIDTH = 12
+_WIDTH = 80
+_NARROWEST = 10
 _DATE = 10  # characters of an ISO 8601 time
 
 
@@ -123,4 +125,17 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], right: str) -
     used = [index for index in range(len(head)) if any(row[index] for row in rows)]
     signs = "".join(right[index] for index in used)
     kept = [tuple(row[index] for index in used) for row in (head, *rows)]
+    # What is too wide is taken from names first, then from what stands last.
+    for index in (0, -1):
+        excess = max(map(len, columns(kept, right=signs))) - _WIDTH
+        if excess > 0:
+            widest = max(len(row[index]) for row in kept)
+            width = max(widest - excess, _NARROWEST)
+            kept = [_with(row, index, clipped(row[index], width)) for row in kept]
     return "\n".join(columns(kept, right=signs))
+
+
+def _with(row: tuple[str, ...], index: int, cell: str) -> tuple[str, ...]:
+    cells = list(row)
+    cells[index] = cell
+    return tuple(cells)

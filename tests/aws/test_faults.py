@@ -18,6 +18,7 @@ from layerforge.aws.publish import Patience, publish
 from layerforge.aws.releases import Release
 from layerforge.aws.session import Session
 from layerforge.aws.versions import get_version, list_versions
+from layerforge.store import Store
 from tests.aws.proxy import SLOW, Fault, FaultProxy
 from tests.aws.servers import Server, session
 from tests.aws.zips import layer_zip
@@ -74,6 +75,58 @@ def test_a_fault_makes_no_second_version(
     assert proxy.suffered == [fault]
     assert hashes(direct) == [first.code_sha256, second.code_sha256]
     assert (version.version, version.created_now) == (2, True)
+
+
+def test_ours_is_found_where_somebody_published_after_it(
+    moto: Server, tmp_path: Path
+) -> None:
+    ours, theirs = release_of(tmp_path, "1"), release_of(tmp_path, "2")
+    direct = session(moto.url)
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        if not waits:
+            publish(theirs, direct)
+        waits.append(seconds)
+
+    with FaultProxy(moto.port) as proxy:
+        proxy.fail(*PUBLISH, Fault.CUT_AFTER)
+        speaker = session(proxy.url)
+        version = publish(ours, speaker, patience=replace(PROMPT, sleep=sleep))
+
+    assert hashes(direct) == [ours.code_sha256, theirs.code_sha256]
+    assert version.version == 1
+
+
+def test_what_an_interrupted_run_sent_is_looked_for_by_the_next(
+    moto: Server, tmp_path: Path
+) -> None:
+    release, direct = release_of(tmp_path, "1"), session(moto.url)
+    store = Store(tmp_path / "store")
+
+    def interrupted(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with FaultProxy(moto.port) as proxy:
+        speaker = session(proxy.url)
+        proxy.fail(*PUBLISH, Fault.CUT_BEFORE)
+        impatient = replace(PROMPT, sleep=interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            publish(release, speaker, patience=impatient, store=store)
+
+        # Done by AWS only now, after the next run has looked once.
+        waits: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            if len(waits) == 1:
+                publish(release, direct)
+            waits.append(seconds)
+
+        patient = replace(PROMPT, sleep=sleep)
+        version = publish(release, speaker, patience=patient, store=store)
+
+    assert hashes(direct) == [release.code_sha256]
+    assert version.version == 1
 
 
 @pytest.mark.parametrize(

@@ -330,3 +330,19 @@ def test_boto3_is_not_imported_before_something_is_asked() -> None:
     subprocess.run(
         [sys.executable, "-c", words], check=True, cwd=Path(__file__).parents[2]
     )
+
+
+def test_what_was_signed_is_not_shown(recorded: Recorded) -> None:
+    said = (
+        "The request signature we calculated does not match the signature you "
+        "provided.\n\nThe Canonical String for this request should have been\n"
+        "x-amz-security-token:SECRET"
+    )
+    recorded.when("GET", LAYERS, failure(403, "InvalidSignatureException", said))
+
+    error = error_of(session(recorded.url))
+
+    assert error.message == (
+        "AWS does not take the credentials: The request signature we calculated does "
+        "not match the signature you provided (InvalidSignatureException)"
+    )

@@ -85,7 +85,7 @@ def plan_attachment(
     return replace(
         planned,
         refusals=tuple(_too_large(budget)),
-        warnings=(*_hidden(function), *_unmeasured(budget)),
+        warnings=(*hidden_layers(function), *_unmeasured(budget)),
         budget=budget,
     )
 
@@ -188,7 +188,7 @@ def _too_large(budget: Budget) -> Iterator[str]:
         )
 
 
-def _hidden(function: Function) -> Iterator[str]:
+def hidden_layers(function: Function) -> Iterator[str]:
     """Warn where a function's own search path leaves out what its layers bring."""
     variable, path = function.search_variable, function.search_path
     if path and "/opt/" not in path:

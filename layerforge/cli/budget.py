@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from layerforge.aws.attachment import hidden_layers
 from layerforge.aws.budget import Budget, explain, measure
 from layerforge.aws.functions import find_functions
 from layerforge.cli.access import access_options, regions_of, session_of
@@ -48,6 +49,8 @@ def command(function: str, message: str, **options: Any) -> None:  # noqa: ANN40
     for budget in budgets:
         if told := explain(budget.function.reason):
             console.warn(f"{budget.function}: {budget.function.reason}\n  {told}")
+        for warning in hidden_layers(budget.function):
+            console.warn(warning)
     texts = [meaning] if meaning else []
     document = {
         "format": 1,

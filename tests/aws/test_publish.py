@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from layerforge.aws.errors import LostAnswerError
 from layerforge.aws.everywhere import compare_everywhere, publish_everywhere
+from layerforge.aws.grants import read_grants, read_policy
 from layerforge.aws.publish import Patience, publish
 from layerforge.aws.releases import Release
 from layerforge.aws.versions import get_version, list_versions
@@ -265,6 +266,34 @@ class TestEverywhere:
         assert found.standing
         assert (found.standing.is_there, found.standing.newest) == (False, None)
         assert {one.method for one in recorded.asked} == {"GET"}
+
+
+class TestPatience:
+    def test_has_a_second_more_for_each_half_mebibyte(self) -> None:
+        assert Patience().timeout(50 << 20) == Patience().timeout(0) + 100
+
+    def test_waits_as_long_as_it_is_asked_to(self) -> None:
+        slept: list[float] = []
+        patience = Patience(sleep=slept.append)
+
+        patience.pause(0, 7)
+        patience.pause(0, None)
+
+        assert slept == [7, 1]
+
+
+def test_a_version_that_is_there_gets_what_grants_it_lacks(
+    ministack: Server, release: Release
+) -> None:
+    speaker = session(ministack.url)
+    arn = publish(release, speaker).arn
+    granted = replace(release, grants=read_grants(("123456789012",)))
+
+    (outcome,) = publish_everywhere([granted], {"": speaker})
+
+    assert outcome.version is not None
+    assert outcome.version.arn == arn
+    assert [*read_policy(speaker, arn).grants.values()] == [*granted.grants]
 
 
 @pytest.fixture

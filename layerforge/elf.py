@@ -29,6 +29,6 @@ class ElfFacts:
     untrimmable: str = ""
 
 
-def is_elf(head: bytes) -> bool:
+def is_elf(head: bytes | bytearray) -> bool:
     """Tell an ELF file by its first four bytes; names mean nothing."""
     return head.startswith(b"\x7fELF")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from layerforge.elf import ElfError, ElfFacts
+from layerforge.elf import ElfError, ElfFacts, is_elf
 from layerforge.elf_layout import Layout, read_layout
 from layerforge.elf_tail import plan_cut
 
@@ -39,6 +39,14 @@ _LONGEST_NAME: Final = 4096  # bytes, as a path on Linux
 _ENDLESS: Final = "its tables have no end"
 
 _NUMBERED: Final = re.compile(r"(.+)_([0-9]{1,9}(?:\.[0-9]{1,9})*)")
+
+
+def find_facts(data: bytes | bytearray) -> ElfFacts | None:
+    """Give a file's facts, or nothing where it is no ELF file, or a damaged one."""
+    try:
+        return read_facts(data) if is_elf(data) else None
+    except ElfError:
+        return None
 
 
 def read_facts(image: Image) -> ElfFacts:

@@ -7,14 +7,12 @@ makes no other layer.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from layerforge.elf import ElfError, is_elf
-from layerforge.elf_reader import read_facts
+from layerforge.elf_reader import find_facts
 from layerforge.errors import ConfigError
 from layerforge.spec import Include, unreadable
 from layerforge.store import Store
@@ -48,22 +46,12 @@ def _entry(source: Path, destination: str, store: Store) -> FileEntry:
         executable = bool(source.stat().st_mode & 0o100)
     except OSError as error:
         raise unreadable(error) from error
-    sha256 = hashlib.sha256(data).hexdigest()
-    content = store.derived(sha256, _TRANSFORM) or store.derive(
-        sha256, _TRANSFORM, data
-    )
-    facts = None
-    if is_elf(data):
-        try:
-            facts = read_facts(data)
-        except ElfError:
-            facts = None
     return FileEntry(
         path=destination,
         origin=ORIGIN,
-        content=content,
+        content=store.keep(data, _TRANSFORM),
         executable=executable,
-        elf=facts,
+        elf=find_facts(data),
     )
 
 

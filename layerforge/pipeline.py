@@ -6,7 +6,7 @@ Each step takes values and gives values; what a step needs of the world is in `T
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -34,7 +34,6 @@ from layerforge.manifest import (
     summarise,
 )
 from layerforge.oversize import explain_size, refuse_hopeless
-from layerforge.pack import Pack
 from layerforge.plan import Job, present_lock
 from layerforge.records import remember_build
 from layerforge.strip import Removal, Stripped, difference, strip
@@ -139,7 +138,8 @@ def _make(job: Job, tools: Tools) -> _Made:
     packs = ecosystem.obtain(lock, job.spec, job.target, tools)
     stripping = job.stripping
     stripped = {pack.name: strip(pack.entries, stripping) for pack in packs}
-    lock = _weighed_anew(job, lock, packs, stripped)
+    by_id = {pack.name: pack for pack in packs}
+    lock = weighed_as(lock, by_id, stripped, stripping, trim=job.trims)
     if present is None:
         _write_lock(job, lock)
     elif lock != present and not ecosystem.keep_weights(lock, job.spec, job.target):
@@ -208,13 +208,6 @@ def _first_lock(job: Job, tools: Tools) -> Lock:
 def _write_lock(job: Job, lock: Lock) -> None:
     ecosystem = ecosystem_of(job.target)
     ecosystem.write_lock(job.lock_file, lock, job.spec, job.target)
-
-
-def _weighed_anew(
-    job: Job, lock: Lock, packs: Sequence[Pack], stripped: Mapping[str, Stripped]
-) -> Lock:
-    by_name = {pack.name: pack for pack in packs}
-    return weighed_as(lock, by_name, stripped, job.stripping, trim=job.trims)
 
 
 def _note_weights(job: Job, tools: Tools) -> None:

@@ -4,13 +4,14 @@ Many processes may use one store at once. A file appears under its final name on
 when it is whole, so there is nothing to repair, and all of it may be deleted at any
 time: what is gone is fetched or made again.
 
-    artifacts/ab/SHA256       an archive, exactly as the index served it
+    artifacts/ab/DIGEST       an archive, exactly as the index served it
     indexes/ab/KEY            what was read out of an archive, as JSON
     derived/ab/KEY            one file's new bytes, behind a header that describes them
-    partial/SHA256            a download under way, locked by who downloads it
+    partial/DIGEST            a download under way, locked by who downloads it
     contents/ab/KEY           the files of an archive that has no directory, deflated
     compiled/ab/KEY           which artifact a source was made into
-    records/ab/KEY            what the last build of a zip was made from
+    records/ab/KEY            what the last build of a zip was made from, or which
+                              request to publish one nobody heard the end of
     nodejs/NAME-VERSION/node  a Node.js of the npm registry's
 """
 
@@ -225,6 +226,11 @@ class Store:
             crc32=crc32,
             sha256=digest.hexdigest(),
         )
+
+    def keep(self, data: bytes, transform: str) -> Content:
+        """Compress and keep ``data`` by its own hash, unless it is here already."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        return self.derived(sha256, transform) or self.derive(sha256, transform, data)
 
     # -- housekeeping ------------------------------------------------------------------
 

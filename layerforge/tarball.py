@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from layerforge.compressor import compress
-from layerforge.elf import ElfError, ElfFacts, is_elf
-from layerforge.elf_reader import read_facts
+from layerforge.elf_reader import find_facts
 from layerforge.store import Store
 from layerforge.tarheaders import BLOCK, Member, describe, read_extension, read_header
 from layerforge.tree import Content, FileEntry
@@ -182,15 +181,8 @@ def _keep(member: Member, data: bytes, filled: IO[bytes], contents: str) -> File
             sha256=hashlib.sha256(data).hexdigest(),
         ),
         executable=bool(member.mode & 0o111),
-        elf=_facts(data),
+        elf=find_facts(data),
     )
-
-
-def _facts(data: bytes) -> ElfFacts | None:
-    try:
-        return read_facts(data) if is_elf(data) else None
-    except ElfError:
-        return None
 
 
 def _settle(files: list[_Found], folders: list[Member]) -> tuple[FileEntry, ...]:

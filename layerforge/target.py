@@ -23,6 +23,7 @@ from layerforge.errors import ConfigError
 _LIKE = 0.5
 
 
+# As their people write them.
 LANGUAGE_NAMES = MappingProxyType({"node": "Node.js", "python": "Python"})
 
 
@@ -116,11 +117,6 @@ class Runtime:
     def slug(self) -> str:
         """The id without dots, for names that can have none: python313, nodejs22."""
         return self.id.removesuffix(".x").replace(".", "")
-
-    @property
-    def language_name(self) -> str:
-        """The language as its people write it."""
-        return LANGUAGE_NAMES[self.language]
 
     @property
     def version_info(self) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from layerforge.zipdirectory import (
+    BARRED_NAMES,
     MAX_NAME,
     MAX_NAME_PART,
     Refused,
@@ -45,11 +46,7 @@ _MALFORMED: Final = "its extended header is malformed"
 _NAMES: Final = tuple(
     (re.compile(pattern), reason)
     for pattern, reason in (
-        (r"^$", "the name is empty"),
-        (r"[\x00-\x1f\x7f-\x9f]", "the name holds a control character"),
-        (r"\\", "the name holds a backslash"),
-        (r"^/", "the name is absolute"),
-        (r"^[A-Za-z]:", "the name begins with a drive letter"),
+        *BARRED_NAMES,
         (r"(^|/)\.\.(/|$)", "the name leaves the package"),
     )
 )

@@ -44,6 +44,15 @@ MAX_MEMBERS: Final = 200_000  # three times what a zip holds without zip64
 MAX_DIRECTORY: Final = 32 << 20  # bytes, 160 for each of MAX_MEMBERS
 MAX_NAME: Final = 4096  # bytes; Linux opens no longer path
 MAX_NAME_PART: Final = 255  # bytes; Linux's file systems hold no longer name
+BARRED_NAMES: Final = (
+    (r"^$", "the name is empty"),
+    (r"[\x00-\x1f\x7f-\x9f]", "the name holds a control character"),
+    (r"\\", "the name holds a backslash"),
+    (r"^/", "the name is absolute"),
+    (r"^[A-Za-z]:", "the name begins with a drive letter"),
+)
+"""Patterns of names that no archive may hold, of whatever kind, and what to say."""
+
 MAX_EXPANSION: Final = 1032  # deflate's best: 258 bytes for each 2 bits
 
 _ENDS: Final = END.size + ZIP64_LOCATOR.size + ZIP64_END.size
@@ -301,11 +310,7 @@ _FILES: Final = (stat.S_IFREG, stat.S_IFLNK)
 _NEITHER: Final = "it is a link or a device (mode {0.mode:o})"
 
 _RULES: tuple[tuple[Callable[[Member], bool], str], ...] = (
-    (_holds(r"^$"), "the name is empty"),
-    (_holds(r"[\x00-\x1f\x7f-\x9f]"), "the name holds a control character"),
-    (_holds(r"\\"), "the name holds a backslash"),
-    (_holds(r"^/"), "the name is absolute"),
-    (_holds(r"^[A-Za-z]:"), "the name begins with a drive letter"),
+    *((_holds(pattern), reason) for pattern, reason in BARRED_NAMES),
     (_holds(r"(^|/)\.\.(/|$)"), "the name leaves the archive"),
     (_holds(r"(^|/)\.(/|$)"), "the name holds '.' for a folder"),
     (_holds(r"//"), "a part of the name is empty"),

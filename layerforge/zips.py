@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from layerforge import elf_reader
-from layerforge.elf import ElfError, ElfFacts, is_elf
+from layerforge.elf import ElfFacts, is_elf
 from layerforge.tree import STORED, Content, FileEntry
 from layerforge.zipdirectory import (
     MAX_NAME,
@@ -191,7 +191,7 @@ def _read_contents(stream: IO[bytes], member: Member) -> tuple[str, ElfFacts | N
         raise Refused(f"it inflates to {size} bytes, not to {member.size}")
     if crc32 != member.crc32:
         raise Refused("its contents do not have its checksum")
-    return digest.hexdigest(), _facts(image)
+    return digest.hexdigest(), elf_reader.find_facts(image or b"")
 
 
 def _chunks(stream: IO[bytes], length: int) -> Iterator[bytes]:
@@ -226,13 +226,6 @@ def _target(member: Member, content: Content) -> str:
             return content.inflated().decode()
         except UnicodeDecodeError:
             raise Refused("it is a link to a name that is not UTF-8") from None
-
-
-def _facts(image: bytearray | None) -> ElfFacts | None:
-    try:
-        return elf_reader.read_facts(image) if image is not None else None
-    except ElfError:
-        return None
 
 
 def _take(stream: IO[bytes], length: int) -> bytes:

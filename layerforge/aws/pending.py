@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from layerforge.aws.releases import Release
 from layerforge.aws.session import Session
+from layerforge.errors import BuildError
 from layerforge.store import Store
 
 _KIND: Final = "records"
@@ -30,21 +32,26 @@ class Pending:
 
     def newest_before(self) -> int | None:
         """Give the newest version before a request for these bytes, if one is open."""
-        document = self.store.load(_KIND, self._key)
-        if not document:
+        try:
+            note = json.loads(self.store.load(_KIND, self._key) or b"null")
+            code_sha256, seen, sent = note or ("", 0, 0)
+        except (BuildError, TypeError, ValueError):  # none that can be read
             return None
-        code_sha256, seen, sent = json.loads(document)
         fresh = abs(time.time() - sent) < _FRESH
         return seen if fresh and code_sha256 == self.release.code_sha256 else None
 
     def open(self, seen: int) -> None:
         """Note that a request is about to be sent."""
         note = [self.release.code_sha256, seen, time.time()]
-        self.store.save(_KIND, self._key, json.dumps(note).encode())
+        self._save(json.dumps(note).encode())
 
     def close(self) -> None:
         """Note that it is known what became of it."""
-        self.store.save(_KIND, self._key, b"")
+        self._save(b"")
+
+    def _save(self, document: bytes) -> None:
+        with suppress(BuildError):  # without it, an interruption is not looked after
+            self.store.save(_KIND, self._key, document)
 
     @property
     def _key(self) -> str:

@@ -3,8 +3,8 @@
 PublishLayerVersion has no client token, so a repeated request makes a second version:
 https://docs.aws.amazon.com/lambda/latest/api/API_PublishLayerVersion.html. It is sent
 once, without retries of the SDK's. After an answer that was lost our bytes are looked
-for, by CodeSha256, among the versions that are newer than the newest one seen before;
-only what is proven not to have been done is done again.
+for, by CodeSha256, among the versions that are newer than the newest one seen before.
+Done again is what is proven not to have been done, or not found however long we look.
 """
 
 from __future__ import annotations

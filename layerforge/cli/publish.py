@@ -24,12 +24,18 @@ from layerforge.cli.access import (
     access_options,
     agreed,
     end_with,
+    ending,
     failures_document,
     show_failures,
 )
 from layerforge.cli.console import Console, error_document
 from layerforge.cli.handover import hand_over, handover_of, handover_options
-from layerforge.cli.options import console_of, console_options
+from layerforge.cli.options import (
+    console_of,
+    console_options,
+    store_of,
+    store_options,
+)
 from layerforge.errors import ConfigError, LayerforgeError
 from layerforge.events import Listener
 from layerforge.fields import Wrong
@@ -45,7 +51,6 @@ from layerforge.reports.publishing import (
 )
 from layerforge.revision import git_revision, project_version
 from layerforge.spec import Project, PublishAccount
-from layerforge.store import Store, default_folder
 
 
 @click.command(
@@ -63,6 +68,7 @@ from layerforge.store import Store, default_folder
 @click.option("--yes", is_flag=True, help="Don't ask before a layer becomes public.")
 @access_options
 @handover_options
+@store_options
 @console_options
 def command(names: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - as click hands them over
     """Publish layers that were built, in every Region, where their bytes are new.
@@ -74,6 +80,7 @@ def command(names: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - a
     console = console_of(options)
     dry_run, yes, force = (options.pop(name) for name in ("dry_run", "yes", "force"))
     handover = handover_of(options, json=console.json)
+    store = store_of(options)
     project = find_project(Path.cwd())
     built = find_built(names, Path.cwd(), project)
     with console.listening() as listen:
@@ -85,7 +92,6 @@ def command(names: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - a
             _compare(releases, sessions, console, force=force)
             return
         _ask(releases, console, yes=yes)
-        store = Store(default_folder())
         outcomes = publish_everywhere(
             releases, sessions, listen, force=force, store=store
         )
@@ -197,7 +203,7 @@ def _refuse_one_account_twice(sessions: Mapping[str, Session]) -> None:
 
 
 def _ask(releases: Iterable[Release], console: Console, *, yes: bool) -> None:
-    """Ask before layers become public; a no ends it."""
+    """Ask before layers become public; a no ends it, as an interruption would."""
     public = [
         str(release)
         for release in releases
@@ -207,8 +213,7 @@ def _ask(releases: Iterable[Release], console: Console, *, yes: bool) -> None:
         return
     plan = "\n".join(["Every AWS account will be able to use:", *public])
     if not agreed(plan, "Make them public?", console, yes=yes):
-        console.warn("nothing was published")
-        raise click.exceptions.Exit(1)
+        raise click.Abort
 
 
 def _compare(
@@ -239,8 +244,7 @@ def _compare(
     document = {"format": 1, "releases": documents}
     console.result(comparisons_text(comparisons, force=force), document)
     failures = {str(one.release): one.error for one in comparisons if one.error}
-    show_failures(failures, console)
-    end_with(failures)
+    ending(failures, console)
 
 
 def _print(

@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from layerforge.aws.errors import LostAnswerError
 from layerforge.aws.everywhere import compare_everywhere, publish_everywhere
 from layerforge.aws.grants import read_grants, read_policy
+from layerforge.aws.pending import Pending
 from layerforge.aws.publish import Patience, publish
 from layerforge.aws.releases import Release
 from layerforge.aws.versions import get_version, list_versions
@@ -23,6 +24,7 @@ from layerforge.cli import listing as list_command
 from layerforge.cli import publish as publish_command
 from layerforge.errors import ConfigError, LockError, PublishError
 from layerforge.events import Event, Finished, Noted, Started
+from layerforge.store import Store
 from tests.aws.servers import Recorded, Reply, Server, failure, session
 from tests.aws.zips import layer_zip, write_built
 from tests.wheels import make_wheel
@@ -296,10 +298,28 @@ def test_a_version_that_is_there_gets_what_grants_it_lacks(
     assert [*read_policy(speaker, arn).grants.values()] == [*granted.grants]
 
 
+@pytest.mark.parametrize("note", [b"", b"{", b"[1]", b"7"])
+def test_a_note_that_cannot_be_read_is_none(
+    note: bytes, release: Release, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "store")
+    pending = Pending(
+        release=release, session=session("http://127.0.0.1:9"), store=store
+    )
+    pending.open(3)
+    (path,) = (path for path in (store.root / "records").rglob("*") if path.is_file())
+    assert pending.newest_before() == 3
+
+    path.write_bytes(note)
+
+    assert pending.newest_before() is None
+
+
 @pytest.fixture
 def project(tmp_path: Path, ministack: Server, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with one layer, built; whoever asks AWS asks MiniStack."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", ministack.url)
+    monkeypatch.setenv("LAYERFORGE_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "layerforge.toml").write_text(
         '[layers.web]\nrequirements = ["demo"]\nruntimes = ["python3.13"]\n'

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.aws.zips import write_built
 from tests.e2e.program import TARGET, Program
 from tests.servers import Fault
 from tests.wheels import make_wheel
@@ -66,3 +69,32 @@ def test_long_messages_are_broken_between_words(web: Program) -> None:
         "pandas), or a\n"
         "  file (-r FILE, --package-json FILE, with --name LAYER).\n"
     )
+
+
+def test_a_layer_does_not_become_public_where_the_answer_is_no(web: Program) -> None:
+    path, _ = write_built(web.folder)
+    web.write("layerforge.toml", '[publish]\ngrants = ["public"]\n')
+    words = ("publish", str(path), "--region", "eu-west-1")
+
+    with terminal() as (screen, keyboard):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "layerforge", *words],
+            cwd=web.folder,
+            env=web.environment,
+            stdin=keyboard,
+            stdout=subprocess.PIPE,
+            stderr=keyboard,
+            text=True,
+        )
+        asked = shown_until(screen, r"\[y/N\]: ")
+        os.write(screen, b"n\n")
+        shown = shown_until(screen, r"untouched\r\n")
+        stdout, _ = process.communicate()
+
+    assert asked.replace("\r\n", "\n") == (
+        "Every AWS account will be able to use:\n"
+        "web-python313-arm64 in eu-west-1\n"
+        "Make them public? [y/N]: "
+    )
+    assert "interrupted: what was there before is untouched" in shown
+    assert (process.returncode, stdout) == (130, "")

@@ -15,13 +15,11 @@ from typing import Final
 from layerforge.containers.image import Image
 from layerforge.containers.settings import SystemPackages
 from layerforge.ecosystems import Tools
-from layerforge.ecosystems.node.agreement import check_complete
 from layerforge.ecosystems.node.installation import read_installation, to_lock
 from layerforge.ecosystems.node.ledgerfile import with_ledger, write_ledger
 from layerforge.ecosystems.node.lockfiles import (
     hold_to_inputs,
     ledger_path,
-    load_package_lock,
     lock_path,
 )
 from layerforge.ecosystems.node.packagelock import MODULES
@@ -84,8 +82,8 @@ class _Node:
         _refuse_pythons(spec, target)
         hold_to_inputs(path, spec)
 
-    def check(self, _lock: Lock, spec: LayerSpec, _target: Target) -> None:
-        check_complete(load_package_lock(lock_path(spec)))
+    def check(self, _lock: Lock, _spec: LayerSpec, _target: Target) -> None:
+        """Find nothing more: `hold` has seen to all of it."""
 
     def obtain(
         self, lock: Lock, spec: LayerSpec, target: Target, tools: Tools

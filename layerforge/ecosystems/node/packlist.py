@@ -7,7 +7,6 @@ https://docs.npmjs.com/cli/v11/configuring-npm/package-json#files
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
@@ -22,8 +21,7 @@ from layerforge.ecosystems.node.packagejson import (
     PackageJson,
     read_package_json,
 )
-from layerforge.elf import ElfError, ElfFacts, is_elf
-from layerforge.elf_reader import read_facts
+from layerforge.elf_reader import find_facts
 from layerforge.errors import ConfigError
 from layerforge.pack import Pack
 from layerforge.spec import unreadable
@@ -281,24 +279,13 @@ def _entry(folder: Path, path: str, store: Store, *, is_bin: bool) -> FileEntry:
         executable = is_bin or bool(source.stat().st_mode & 0o111)
     except OSError as error:
         raise unreadable(error) from error
-    sha256 = hashlib.sha256(data).hexdigest()
-    content = store.derived(sha256, _TRANSFORM) or store.derive(
-        sha256, _TRANSFORM, data
-    )
     return FileEntry(
         path=path,
         origin="",
-        content=content,
+        content=store.keep(data, _TRANSFORM),
         executable=executable,
-        elf=_facts(data),
+        elf=find_facts(data),
     )
-
-
-def _facts(data: bytes) -> ElfFacts | None:
-    try:
-        return read_facts(data) if is_elf(data) else None
-    except ElfError:
-        return None
 
 
 def _renamed(entries: Iterable[FileEntry], paths: set[str]) -> Iterator[FileEntry]:

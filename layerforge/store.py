@@ -157,6 +157,15 @@ class Store:
         """Keep a document; the last of several writers wins."""
         self._write(self._path(kind, key), document)
 
+    def compiled(self, key: str) -> str:
+        """Give the digest of the archive that was made by ``key``; '' if it is gone."""
+        digest = (self.load("compiled", key) or b"").decode(errors="replace")
+        return digest if digest and self.holds(digest) else ""
+
+    def remember_compiled(self, key: str, digest: str) -> None:
+        """Note which archive was made, by all that decides what it is."""
+        self.save("compiled", key, digest.encode())
+
     # -- contents of archives ------------------------------------------------------
 
     def contents(self, digest: str) -> Path:

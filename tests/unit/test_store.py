@@ -555,3 +555,33 @@ def test_on_macos_the_store_is_in_the_library(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("HOME", "/Users/me")
 
     assert default_folder() == Path("/Users/me/Library/Caches/layerforge")
+
+
+class TestCompiled:
+    def test_is_what_was_remembered(self, tmp_path: Path) -> None:
+        store, wheel = Store(tmp_path / "store"), tmp_path / "demo.whl"
+        wheel.write_bytes(b"a wheel")
+        digest = hashlib.sha256(b"a wheel").hexdigest()
+        store.adopt(wheel, digest)
+
+        store.remember_compiled("ab" * 32, digest)
+
+        assert store.compiled("ab" * 32) == digest
+        assert store.compiled("cd" * 32) == ""
+
+    def test_is_nothing_once_the_archive_is_gone(self, tmp_path: Path) -> None:
+        store = Store(tmp_path)
+
+        store.remember_compiled("ab" * 32, "cd" * 32)
+
+        assert store.compiled("ab" * 32) == ""
+
+
+def test_what_is_kept_by_its_own_hash_is_kept_once(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+
+    first, again = store.keep(b"text" * 99, "copy"), store.keep(b"text" * 99, "copy")
+
+    assert first == again
+    assert first.inflated() == b"text" * 99
+    assert store.usage()["derived"].files == 1

@@ -43,12 +43,10 @@ def pack_commit(
     """
     store = tools.store
     key = hashlib.sha256(json.dumps([package.resolved, _PACK]).encode()).hexdigest()
-    document = store.load("compiled", key)
-    digest = json.loads(document) if document else ""
-    if digest and store.holds(digest):
-        pack = load_pack(store, digest)
-        if pack:
-            return pack
+    digest = store.compiled(key)
+    pack = load_pack(store, digest) if digest else None
+    if pack:
+        return pack
     with tempfile.TemporaryDirectory(prefix="layerforge-") as name:
         task = _task(package, _image(package, target, packages, tools), settings)
         (tarball,) = tools.containers.run(task, Path(name)).files
@@ -60,7 +58,7 @@ def pack_commit(
             digest=digest,
             store=store,
         )
-    store.save("compiled", key, json.dumps(digest).encode())
+    store.remember_compiled(key, digest)
     return pack
 
 

@@ -115,12 +115,11 @@ class Rebuilder:
     ) -> Pack:
         store = self.tools.store
         key = _key(place, visible, image)
-        document = store.load("compiled", key)
-        digest = json.loads(document) if document else ""
-        if digest and store.holds(digest):
+        digest = store.compiled(key)
+        if digest:
             return load_pack(store, digest) or _read(digest, package, store)
         pack = self._run(place, package, visible, image)
-        store.save("compiled", key, json.dumps(pack.digest).encode())
+        store.remember_compiled(key, pack.digest)
         return pack
 
     def _run(

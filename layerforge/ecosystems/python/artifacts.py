@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from layerforge.client import Client, RangeUnsupported
 from layerforge.credentials import with_credentials
 from layerforge.ecosystems import Tools
+from layerforge.ecosystems.archives import CONNECTIONS, fetch_archives
 from layerforge.ecosystems.python.wheel import index_wheel, skim_wheel
 from layerforge.errors import FetchError
 from layerforge.events import Noted
-from layerforge.fetch import Download, fetch
 from layerforge.indexes import IndexSettings, machine_settings
 from layerforge.lock import Pin
 from layerforge.pack import Pack, load_pack, save_pack
-
-_CONNECTIONS: Final = 8
-# A reader may hold a whole library: so few that memory stays bounded.
-_READERS: Final = threading.BoundedSemaphore(2)
 
 
 def open_client(indexes: IndexSettings) -> Client:
@@ -50,31 +44,14 @@ def present_packs(pins: Sequence[Pin], tools: Tools) -> dict[str, Pack]:
 
 def fetch_packs(pins: Sequence[Pin], client: Client, tools: Tools) -> dict[str, Pack]:
     """Have the pins' wheels in the store, and give their packs by name."""
-    by_hash = {pin.digest: pin for pin in pins}
-    packs: dict[str, Pack] = {}
 
-    def read(download: Download, path: Path) -> None:
-        pin = by_hash[download.digest]
-        with _READERS:
-            pack = index_wheel(path, pin.filename, pin.digest)
+    def read(pin: Pin, path: Path) -> Pack:
+        pack = index_wheel(path, pin.filename, pin.digest)
         save_pack(tools.store, pack)
-        packs[pin.name] = pack
+        return pack
 
-    downloads = [
-        Download(
-            name=pin.filename, url=pin.url, digest=pin.digest, size=pin.size or None
-        )
-        for pin in pins
-    ]
-    fetch(
-        downloads,
-        tools.store,
-        client,
-        listen=tools.listen,
-        jobs=_CONNECTIONS,
-        after=read,
-    )
-    return packs
+    packs = fetch_archives(pins, client, tools, read)
+    return {pin.name: packs[pin.digest] for pin in pins}
 
 
 def learn_wheels(
@@ -91,7 +68,7 @@ def learn_wheels(
             packs.setdefault(pin.name, predicted)
     unknown = [pin for pin in pins if pin.name not in packs]
     remote = [pin for pin in unknown if pin.size and not pin.path]
-    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
         for pack in pool.map(lambda pin: _skim(pin, client), remote):
             if pack:
                 save_pack(tools.store, pack)
@@ -114,7 +91,7 @@ def sized_pins(pins: Sequence[Pin], client: Client) -> tuple[Pin, ...]:
             return replace(pin, size=client.size(pin.url))
         return pin
 
-    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
         return tuple(pool.map(sized, pins))
 
 

@@ -71,8 +71,7 @@ class Compiler:
             pack = _present(key, pin, self.tools)
             if pack is None:
                 pack = self._compiled(pin, image)
-                document = json.dumps(pack.digest).encode()
-                self.tools.store.save("compiled", key, document)
+                self.tools.store.remember_compiled(key, pack.digest)
             packs[pin.name] = pack
         return packs
 
@@ -171,11 +170,8 @@ def _key(pin: Pin, image: Image, tools: Tools) -> str:
 
 
 def _present(key: str, pin: Pin, tools: Tools) -> Pack | None:
-    document = tools.store.load("compiled", key)
-    digest = json.loads(document) if document else ""
-    if not digest or not tools.store.holds(digest):
-        return None
-    pack = load_pack(tools.store, digest)
+    digest = tools.store.compiled(key)
+    pack = load_pack(tools.store, digest) if digest else None
     return pack if pack and pack.name == pin.name else None
 
 

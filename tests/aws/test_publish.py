@@ -20,8 +20,7 @@ from layerforge.aws.pending import Pending
 from layerforge.aws.publish import Patience, publish
 from layerforge.aws.releases import Release
 from layerforge.aws.versions import get_version, list_versions
-from layerforge.cli import listing as list_command
-from layerforge.cli import publish as publish_command
+from layerforge.cli import group
 from layerforge.errors import ConfigError, LockError, PublishError
 from layerforge.events import Event, Finished, Noted, Started
 from layerforge.store import Store
@@ -330,7 +329,7 @@ def project(tmp_path: Path, ministack: Server, monkeypatch: pytest.MonkeyPatch) 
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(publish_command.command, arguments)
+    return CliRunner().invoke(group, ["publish", *arguments])
 
 
 def arns(account: str = "000000000000", version: int = 1) -> list[str]:
@@ -506,7 +505,7 @@ class TestCommand:
     def test_lists_what_is_published(self) -> None:
         run()
 
-        shown = CliRunner().invoke(list_command.command, ["web"]).stdout.splitlines()
+        shown = CliRunner().invoke(group, ["list", "web"]).stdout.splitlines()
 
         assert [line.split()[:3] for line in shown[1:]] == [
             ["web-python313-arm64", "1", "eu-west-1"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from layerforge.aws.functions import get_function
 from layerforge.aws.session import Session
 from layerforge.aws.versions import list_versions
+from layerforge.cli import group
 from layerforge.errors import ConfigError
 from tests.aws.deployed import REGION, WEB, deploy, publish
 from tests.aws.servers import Server, session
@@ -38,11 +38,10 @@ def run(
     stored = ("--cache-dir", str(tmp_path / "cache"))
 
     def call(name: str, *words: str) -> Any:  # noqa: ANN401 - JSON's values
-        command = import_module(f"layerforge.cli.{name}").command
-        given = ["--endpoint-url", ministack.url, "--region", REGION, *words]
+        given = [name, "--endpoint-url", ministack.url, "--region", REGION, *words]
         given += stored if name in {"attach", "budget"} else ()
         capsys.readouterr()
-        status = command.main(given, prog_name=name, standalone_mode=False)
+        status = group.main(given, standalone_mode=False)
         printed = capsys.readouterr().out
         if "--json" in words:
             return {"status": status or 0, **json.loads(printed)}
@@ -257,10 +256,17 @@ def test_regions_are_an_accounts_own_where_it_has_any(
     )
     monkeypatch.chdir(tmp_path)
     deploy(speaker, "api", publish(speaker))
-    command = import_module("layerforge.cli.usage").command
-    words = ["web", "--account", "live", "--endpoint-url", ministack.url, "--json"]
+    words = [
+        "usage",
+        "web",
+        "--account",
+        "live",
+        "--endpoint-url",
+        ministack.url,
+        "--json",
+    ]
 
-    command.main(words, standalone_mode=False)
+    group.main(words, standalone_mode=False)
 
     document = json.loads(capsys.readouterr().out)
     assert [user["region"] for user in document["users"]] == ["eu-west-1"]
@@ -277,10 +283,11 @@ def test_without_any_region_there_is_an_error(
     ministack: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    command = import_module("layerforge.cli.usage").command
 
     with pytest.raises(ConfigError) as caught:
-        command.main(["web", "--endpoint-url", ministack.url], standalone_mode=False)
+        group.main(
+            ["usage", "web", "--endpoint-url", ministack.url], standalone_mode=False
+        )
 
     assert caught.value.message == "no Region is named"
 
@@ -295,10 +302,9 @@ def test_the_region_of_an_arn_needs_no_other(
     arn = publish(speaker)
     deploy(speaker, "api", arn)
     monkeypatch.chdir(tmp_path)
-    command = import_module("layerforge.cli.usage").command
-    words = [arn, "--endpoint-url", ministack.url, "--json"]
+    words = ["usage", arn, "--endpoint-url", ministack.url, "--json"]
 
-    command.main(words, standalone_mode=False)
+    group.main(words, standalone_mode=False)
 
     document = json.loads(capsys.readouterr().out)
     assert [user["layer"] for user in document["users"]] == [arn]

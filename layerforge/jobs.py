@@ -26,11 +26,13 @@ from layerforge.target import (
 class Selection:
     """The words of a command line that say what is to be built, and where to.
 
-    ``folder`` is where the user stands. Empty and `None` mean "not said".
+    ``folder`` is where the user stands. ``lines`` are requirements of a layer that is
+    only thought of. Empty and `None` mean "not said".
     """
 
     folder: Path
     names: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
     requirements: Path | None = None
     package_json: Path | None = None
     name: str = ""
@@ -70,6 +72,38 @@ def select_jobs(selection: Selection, project: Project) -> tuple[Job, ...]:
     return jobs
 
 
+def select_forecasts(selection: Selection, project: Project) -> tuple[Job, ...]:
+    """Give a job for each layer and target that is to be weighed.
+
+    Names that are no layer's are the requirements of one that is only thought of. It
+    has no lock, and so no ``lock_words``; nor has one of a file that is given no name.
+    Raises `ConfigError`.
+    """
+    file = selection.requirements or selection.package_json
+    layers = [name for name in selection.names if project.layer(name)]
+    if layers and len(layers) < len(selection.names):
+        others = [name for name in selection.names if name not in layers]
+        raise ConfigError(
+            f"{', '.join(layers)} {'is a layer' if len(layers) == 1 else 'are layers'} "
+            f"of layerforge.toml, and {', '.join(others)} "
+            f"{'is' if len(others) == 1 else 'are'} not",
+            remedy="Name layers, or requirements, in one command.",
+        )
+    if file and not selection.name:
+        selection = replace(selection, name=re.sub(r"[^\w-]", "-", file.stem))
+        locked = False
+    elif selection.names and not layers and not file:
+        selection = replace(selection, names=(), lines=selection.names)
+        locked = False
+    else:
+        locked = True
+    return tuple(
+        each if locked else replace(each, lock_words=())
+        for job in select_jobs(selection, project)
+        for each in (job, *job.others)
+    )
+
+
 def _choose(selection: Selection, project: Project) -> Iterable[_Chosen]:
     if selection.requirements and selection.package_json:
         raise ConfigError(
@@ -91,6 +125,9 @@ def _choose(selection: Selection, project: Project) -> Iterable[_Chosen]:
         asked = Requirements(language="node", file=selection.package_json)
         yield _from_file(selection, "--package-json", asked)
         return
+    if selection.lines:
+        yield _thought_of(selection, project)
+        return
     if not selection.names and not project.layers:
         raise ConfigError(
             "there is no layerforge.toml here or in a folder above",
@@ -104,6 +141,24 @@ def _choose(selection: Selection, project: Project) -> Iterable[_Chosen]:
             yield _Chosen(spec=layer, locks=project.folder, zips=zips, words=(name,))
         else:
             yield _from_recipe(name, selection.folder, project)
+
+
+def _thought_of(selection: Selection, project: Project) -> _Chosen:
+    runtimes = tuple(map(find_runtime, selection.runtimes)) or project.runtimes
+    languages = {runtime.language for runtime in runtimes} or {"python"}
+    if len(languages) > 1:
+        raise ConfigError(
+            f"{', '.join(map(str, runtimes))} are of several languages, and "
+            f"{', '.join(selection.lines)} can be requirements of one",
+            remedy="Name runtimes of one language: --runtime "
+            f"{_example(runtimes[0].language)}",
+        )
+    asked = Requirements(
+        language=languages.pop(), lines=selection.lines, folder=selection.folder
+    )
+    spec = LayerSpec(name=", ".join(selection.lines), requirements=asked)
+    folder = selection.folder
+    return _Chosen(spec=spec, locks=folder, zips=folder, words=())
 
 
 def _suitable(selection: Selection, project: Project) -> list[str]:
@@ -167,7 +222,13 @@ def _jobs(chosen: _Chosen, selection: Selection, project: Project) -> Iterable[J
         runtimes = (str(target.runtime) for target in targets)
         name = "-".join((spec.name, *runtimes, str(targets[0].arch)))
         output = selection.output or folder / f"{name}.zip"
-        jobs = [_job(chosen, spec, target, output, selection) for target in targets]
+        jobs = [
+            replace(
+                _job(chosen, spec, target, output, selection),
+                bases=_bases(spec, target, project),
+            )
+            for target in targets
+        ]
         yield replace(jobs[0], others=tuple(jobs[1:]))
 
 
@@ -202,6 +263,42 @@ def _job(
         output=output,
         lock_words=("layerforge", "lock", *chosen.words, *options),
     )
+
+
+def _bases(
+    spec: LayerSpec, target: Target, project: Project, above: tuple[str, ...] = ()
+) -> tuple[Job, ...]:
+    """Give the jobs of the layers that one stands on, those below before them."""
+    jobs: dict[str, Job] = {}
+    for name in spec.provided_by:
+        job = _base(name, target, project, (*above, spec.name))
+        jobs |= {each.spec.name: each for each in (*job.bases, job)}
+    return tuple(jobs.values())
+
+
+def _base(name: str, target: Target, project: Project, above: tuple[str, ...]) -> Job:
+    layer = project.layer(name)
+    if layer is None:
+        raise ConfigError(
+            f"{above[-1]} is provided-by {name}, which is no layer of layerforge.toml",
+            remedy="Name layers of the same file.",
+        )
+    if name in above:
+        raise ConfigError(
+            f"layers stand on each other: {' on '.join((*above, name))}",
+            remedy="Take one of them out of provided-by.",
+        )
+    as_it_is = Selection(folder=project.folder)
+    spec = _with_targets(layer, as_it_is, project)
+    if target not in spec.targets:
+        raise ConfigError(
+            f"{above[-1]} is provided-by {name}, which is not made for {target}",
+            remedy=f"Give {name} that runtime and architecture too.",
+        )
+    zips = project.folder / "dist"
+    chosen = _Chosen(spec=spec, locks=project.folder, zips=zips, words=(name,))
+    job = _job(chosen, spec, target, zips / f"{name}-{target}.zip", as_it_is)
+    return replace(job, bases=_bases(spec, target, project, above))
 
 
 def _example(language: str) -> str:

@@ -12,6 +12,8 @@ from itertools import chain
 
 from layerforge import __version__
 from layerforge.archive import write_archive
+from layerforge.audit import audit, refusal
+from layerforge.bases import Base, without_provided
 from layerforge.ecosystems import Tools, ecosystem_of
 from layerforge.errors import (
     DamagedLockError,
@@ -21,6 +23,7 @@ from layerforge.errors import (
 )
 from layerforge.events import Noted
 from layerforge.files import replace_file
+from layerforge.findings import Finding
 from layerforge.hashes import labelled
 from layerforge.include import read_includes
 from layerforge.ledger import weighed, weighed_as
@@ -34,12 +37,12 @@ from layerforge.manifest import (
     summarise,
 )
 from layerforge.oversize import explain_size, refuse_hopeless
-from layerforge.plan import Job, present_lock
+from layerforge.plan import Job, present_lock, whole_lock
 from layerforge.records import remember_build
 from layerforge.strip import Removal, Stripped, difference, strip
 from layerforge.tree import FileEntry, Tree, refuse_difference, unite
 from layerforge.trim import as_trimmed, trim_libraries
-from layerforge.verify import Finding, verify, verify_size, verify_zip
+from layerforge.verify import verify_size, verify_zip
 
 
 def lock_layer(
@@ -52,19 +55,24 @@ def lock_layer(
     """Resolve a layer for its target, and write its lock.
 
     Pins of a present lock stay where they can, unless it is to ``upgrade``, or their
-    names are ``freed``. No archive is fetched that can be weighed without.
+    names are ``freed``. No archive is fetched that can be weighed without. What the
+    layer's bases have stands in the lock, and is not in what this gives.
     """
     ecosystem = ecosystem_of(job.target)
+    bases = [_base_lock(base, tools) for base in job.bases]
     present = _lock_before(job, tools)
     preferred = () if upgrade else _preferred(job, present, freed)
-    lock, packs = ecosystem.resolve(job.spec, job.target, tools, preferred=preferred)
+    lock, packs = ecosystem.resolve(
+        job.spec, job.target, tools, preferred=preferred, bases=bases
+    )
     lock = weighed(lock, packs, job.stripping, trim=job.trims)
+    own = without_provided(lock, [base.lock for base in bases])
     if job.spec.bytecode:
         before = present.interpreter if present else ""
         compiler = ecosystem.choose_compiler(job.target, before, tools)
-        lock = replace(lock, interpreter=compiler)
-    _write_lock(job, lock)
-    return lock
+        lock, own = (replace(each, interpreter=compiler) for each in (lock, own))
+    _write_lock(job, lock, own)
+    return own
 
 
 def build_layer(job: Job, tools: Tools, *, probe: bool = False) -> BuildReport:
@@ -77,12 +85,12 @@ def build_layer(job: Job, tools: Tools, *, probe: bool = False) -> BuildReport:
     """
     made = _make(job, tools)
     locks = [made.lock]
-    findings = _verified(made.tree, job)
+    findings = _audited(made.tree, job)
     for other in job.others:
         made_too = _make(other, tools)
         refuse_difference(made.tree, made_too.tree, str(job), str(other))
         locks.append(made_too.lock)
-        findings = (*dict.fromkeys((*findings, *_verified(made.tree, other))),)
+        findings = (*dict.fromkeys((*findings, *_audited(made.tree, other))),)
     if probe:
         from layerforge.proof import prove  # noqa: PLC0415 - asked for by few
 
@@ -141,7 +149,7 @@ def _make(job: Job, tools: Tools) -> _Made:
     by_id = {pack.name: pack for pack in packs}
     lock = weighed_as(lock, by_id, stripped, stripping, trim=job.trims)
     if present is None:
-        _write_lock(job, lock)
+        _write_weights(job, lock)
     elif lock != present and not ecosystem.keep_weights(lock, job.spec, job.target):
         _note_weights(job, tools)
     left = [replace(pack, entries=stripped[pack.name].entries) for pack in packs]
@@ -205,9 +213,27 @@ def _first_lock(job: Job, tools: Tools) -> Lock:
     return lock_layer(job, tools)
 
 
-def _write_lock(job: Job, lock: Lock) -> None:
+def _base_lock(job: Job, tools: Tools) -> Base:
+    return Base(path=job.lock_file, lock=present_lock(job) or _first_lock(job, tools))
+
+
+def _write_lock(job: Job, lock: Lock, own: Lock) -> None:
+    """Write all that was resolved; what bases have is nothing that the layer weighs."""
     ecosystem = ecosystem_of(job.target)
     ecosystem.write_lock(job.lock_file, lock, job.spec, job.target)
+    if job.bases:
+        ecosystem.keep_weights(own, job.spec, job.target)
+
+
+def _write_weights(job: Job, own: Lock) -> None:
+    """Write what was weighed into a lock that may name more: what bases have."""
+    whole = whole_lock(job)
+    if whole:
+        weights = {pin.id: pin.weight for pin in own.pins}
+        pins = tuple(
+            replace(pin, weight=weights.get(pin.id, pin.weight)) for pin in whole.pins
+        )
+        _write_lock(job, replace(whole, pins=pins, stripping=own.stripping), own)
 
 
 def _note_weights(job: Job, tools: Tools) -> None:
@@ -235,9 +261,13 @@ def _shaken(entries: Sequence[FileEntry], job: Job, tools: Tools) -> Stripped:
     return difference(entries, left, rule="shake")
 
 
-def _verified(tree: Tree, job: Job) -> tuple[Finding, ...]:
-    ecosystem = ecosystem_of(job.target)
-    return (*verify(tree, job.target), *ecosystem.verify(tree, job.target))
+def _audited(tree: Tree, job: Job) -> tuple[Finding, ...]:
+    """Have a layer's findings; raises `VerifyError` with every error among them."""
+    findings = audit(tree, job.target, job.spec.waivers)
+    errors = [finding for finding in findings if finding.is_error]
+    if errors:
+        raise refusal(str(job), errors)
+    return findings
 
 
 def _trimmed(tree: Tree, job: Job, tools: Tools) -> Tree:

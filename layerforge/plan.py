@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from layerforge.bases import without_provided
 from layerforge.ecosystems import ecosystem_of
 from layerforge.errors import LockError
 from layerforge.lock import Lock, Pin
@@ -19,7 +20,8 @@ class Job:
     """One zip to make: what goes in, for which target, and where files lie.
 
     ``lock_words`` are what a user types to make its lock anew. ``others`` are the same
-    layer for other runtimes, which the one zip must suit as it is.
+    layer for other runtimes, which the one zip must suit as it is. ``bases`` are the
+    layers that it stands on, for the same target; what they stand on comes before.
     """
 
     spec: LayerSpec
@@ -28,6 +30,7 @@ class Job:
     output: Path
     lock_words: tuple[str, ...]
     others: tuple[Job, ...] = ()
+    bases: tuple[Job, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.spec.name} for {self.target}"
@@ -100,6 +103,26 @@ def plan_build(job: Job, store: Store) -> BuildPlan:
 
 
 def present_lock(job: Job) -> Lock | None:
+    """Read a job's lock, if there is one, without what its bases have.
+
+    Raises `LockError` where it is stale, or doesn't agree with those of its bases.
+    """
+    lock = whole_lock(job)
+    return lock and without_provided(lock, [held_lock(base) for base in job.bases])
+
+
+def held_lock(job: Job) -> Lock:
+    """Read a lock that has to be there; raises `LockError`."""
+    lock = present_lock(job)
+    if lock is None:
+        raise LockError(
+            f"there is no lock of {job} ({job.lock_file})",
+            remedy=f"Make it: {job.lock_command}",
+        )
+    return lock
+
+
+def whole_lock(job: Job) -> Lock | None:
     """Read a job's lock, if there is one; raises `LockError` where it is stale."""
     if not job.lock_file.exists():
         return None
@@ -126,11 +149,6 @@ def present_lock(job: Job) -> Lock | None:
 
 def check_lock(job: Job) -> Lock:
     """Hold a job's lock to its inputs, offline; raises `LockError`."""
-    lock = present_lock(job)
-    if lock is None:
-        raise LockError(
-            f"there is no lock of {job} ({job.lock_file})",
-            remedy=f"Make it: {job.lock_command}",
-        )
+    lock = held_lock(job)
     ecosystem_of(job.target).check(lock, job.spec, job.target)
     return lock

@@ -31,6 +31,7 @@ from layerforge.fields import (
     one_of,
     read_each,
 )
+from layerforge.functions import read_functions
 from layerforge.limits import MAX_UNZIPPED
 from layerforge.publication import read_accounts, read_publish
 from layerforge.spec import (
@@ -45,6 +46,7 @@ from layerforge.spec import (
 )
 from layerforge.strip import Profile
 from layerforge.target import LANGUAGE_NAMES, Arch, Runtime, find_arch, find_runtime
+from layerforge.waivers import a_waiver
 
 T = TypeVar("T")
 
@@ -128,6 +130,9 @@ def _project(document: Mapping[str, Any], file: Path, prefix: str) -> Project:
         own.finish()
         layers.append(_of_its_language(layer, fields))
         fields.finish()
+    functions = read_functions(
+        top, layers, file.parent, a_runtime=_a_runtime, an_arch=_an_arch
+    )
     containers = _read_containers(top.table("containers"), top.table("docker"))
     for table in (defaults, publish, top):
         table.finish()
@@ -141,6 +146,7 @@ def _project(document: Mapping[str, Any], file: Path, prefix: str) -> Project:
         containers=containers,
         publish=published,
         accounts=accounts,
+        functions=functions,
     )
 
 
@@ -163,6 +169,10 @@ def _read_layer(name: str, fields: Fields, folder: Path) -> LayerSpec:
         entry_points=fields.get("entry-points", a_list_of(a_file_in(folder)), ()),
         versioned_folder=fields.get("versioned-folder", a_flag, False),
         one_zip=fields.get("one-zip", a_flag, False),
+        provided_by=fields.get("provided-by", a_list_of(a_text(form=LAYER_NAME)), ()),
+        split=fields.get("split", a_flag, False),
+        waivers=fields.get("waive", a_list_of(a_waiver), ()),
+        licence_texts=fields.get("licence-texts", a_flag, False),
         max_unzipped=fields.get("max-unzipped", _a_limit, None),
         collisions=fields.get("collisions", _a_text_table, {}),
         description=fields.get("description", a_text(most=DESCRIPTION_LENGTH), ""),

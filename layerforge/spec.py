@@ -11,6 +11,7 @@ from typing import Final
 
 from layerforge.containers.settings import ContainerSettings, SystemPackages
 from layerforge.errors import ConfigError
+from layerforge.findings import Waiver
 from layerforge.strip import Profile, StripRule
 from layerforge.target import Arch, Runtime, Target
 
@@ -127,6 +128,10 @@ class LayerSpec:
     For Node.js: ``install_scripts`` says of packages by name whether their scripts
     run; with ``shake`` only what ``entry_points`` reach stays; a ``versioned_folder``
     is the runtime's own. With ``one_zip`` one serves all runtimes.
+
+    ``provided_by`` names layers that it stands on: what they have is left out. With
+    ``split`` it is divided into several zips. ``waivers`` are findings that are meant
+    to be; ``licence_texts`` asks for a file of all its packages' licences.
     """
 
     name: str
@@ -147,6 +152,10 @@ class LayerSpec:
     entry_points: tuple[Path, ...] = ()
     versioned_folder: bool = False
     one_zip: bool = False
+    provided_by: tuple[str, ...] = ()
+    split: bool = False
+    waivers: tuple[Waiver, ...] = ()
+    licence_texts: bool = False
     max_unzipped: int | None = None
     collisions: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
@@ -162,6 +171,32 @@ class LayerSpec:
             for runtime in self.runtimes
             for arch in self.architectures
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignLayer:
+    """A version of a layer that is not the project's, by its ARN.
+
+    ``unzipped`` is in bytes, None where nobody said it.
+    """
+
+    arn: str
+    unzipped: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionSpec:
+    """A function that holds layers: those of the project by name, others by ARN.
+
+    ``code`` is a zip, a folder that is zipped to deploy it, or bytes unzipped; None
+    where it isn't said. ``targets`` are those that it may run on, as far as that
+    follows from what it says and from its layers: all of them have a zip for each.
+    """
+
+    name: str
+    layers: tuple[str | ForeignLayer, ...] = ()
+    code: Path | int | None = None
+    targets: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +216,7 @@ class Project:
     containers: ContainerSettings = field(default_factory=ContainerSettings)
     publish: PublishSpec = PublishSpec()
     accounts: tuple[PublishAccount, ...] = ()
+    functions: tuple[FunctionSpec, ...] = ()
 
     def layer(self, name: str) -> LayerSpec | None:
         """Find a layer by its name."""

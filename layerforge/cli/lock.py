@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,9 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
         tools_of(options, console, project) as tools,
     ):
         groups = list(_by_file(jobs).values())
-        found = list(pool.map(lambda group: several(group, tools), groups))
+        found: list[list[Lock]] = []
+        for _, wave in groupby(groups, key=_depth):
+            found += pool.map(lambda group: several(group, tools), wave)
     pairs = list(zip(chain(*groups), chain(*found), strict=True))
     for job, lock in pairs:
         console.say(lock_line(job, lock))
@@ -78,8 +80,13 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
 
 
 def _by_file(jobs: Iterable[Job]) -> dict[Path, list[Job]]:
-    """Put the jobs together that have one lock."""
+    """Put the jobs together that have one lock; those that others stand on first."""
     groups: dict[Path, list[Job]] = {}
     for job in chain.from_iterable((job, *job.others) for job in jobs):
         groups.setdefault(job.lock_file, []).append(job)
-    return groups
+    return dict(sorted(groups.items(), key=lambda item: _depth(item[1])))
+
+
+def _depth(jobs: Sequence[Job]) -> int:
+    """Say how many layers have to be locked before some jobs can be."""
+    return max(len(job.bases) for job in jobs)

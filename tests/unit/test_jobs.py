@@ -31,6 +31,7 @@ strip = "none"
 """
 
 Select = Callable[..., tuple[Job, ...]]
+Refused = Callable[..., ConfigError]
 
 
 @pytest.fixture
@@ -386,6 +387,82 @@ class TestOneZip:
         )
 
         assert job.output == tmp_path / "my.zip"
+
+
+BASED = """
+[defaults]
+runtimes = ["python3.12"]
+architectures = ["x86_64", "arm64"]
+[layers.ground]
+requirements = ["six"]
+[layers.base]
+requirements = ["requests"]
+provided-by = ["ground"]
+[layers.web]
+requirements = ["pandas"]
+architectures = ["arm64"]
+provided-by = ["base", "ground"]
+"""
+
+
+class TestBases:
+    @pytest.fixture
+    def project(self, tmp_path: Path) -> Path:
+        (tmp_path / "layerforge.toml").write_text(BASED)
+        return tmp_path
+
+    def test_are_jobs_for_the_same_target(self, select: Select) -> None:
+        (web,) = select("web")
+
+        assert list(map(str, web.bases)) == [
+            "ground for python3.12-arm64",
+            "base for python3.12-arm64",
+        ]
+
+    def test_stand_on_their_own(self, select: Select) -> None:
+        (web,) = select("web")
+
+        assert [[each.spec.name for each in base.bases] for base in web.bases] == [
+            [],
+            ["ground"],
+        ]
+
+    def test_are_as_layerforge_toml_has_them(self, select: Select) -> None:
+        (web,) = select("web", exclude_runtime_sdk=True)
+
+        assert [base.spec.exclude_runtime_sdk for base in web.bases] == [False, False]
+
+    def test_must_be_layers(self, project: Path, refused: Refused) -> None:
+        text = BASED.replace('["ground"]', '["pandas"]')
+        (project / "layerforge.toml").write_text(text)
+
+        error = refused("base")
+
+        assert error.message == (
+            "base is provided-by pandas, which is no layer of layerforge.toml"
+        )
+
+    def test_must_be_made_for_the_target(self, project: Path, refused: Refused) -> None:
+        text = BASED.replace('["six"]', '["six"]\narchitectures = ["x86_64"]')
+        (project / "layerforge.toml").write_text(text)
+
+        error = refused("web")
+
+        assert error.message == (
+            "base is provided-by ground, which is not made for python3.12-arm64"
+        )
+
+    def test_must_not_stand_on_what_they_carry(
+        self, project: Path, refused: Refused
+    ) -> None:
+        text = BASED.replace('["six"]', '["six"]\nprovided-by = ["web"]')
+        (project / "layerforge.toml").write_text(text)
+
+        error = refused("web")
+
+        assert (
+            error.message == "layers stand on each other: web on base on ground on web"
+        )
 
 
 class TestRefusals:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from layerforge.bases import Base
 from layerforge.containers.image import Image
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.agreement import has_overrides, missing_binaries
@@ -33,18 +35,21 @@ from layerforge.spec import LayerSpec
 from layerforge.target import Target
 
 
-def make_lock(
+def make_lock(  # noqa: PLR0913 - what a lock is made for, and from
     spec: LayerSpec,
     target: Target,
     base: str,
     tools: Tools,
     *,
     preferred: Sequence[Pin],
+    bases: Sequence[Base] = (),
 ) -> tuple[Lock, Mapping[str, Pack]]:
     """Bring a layer's package-lock.json up to date, and give what it has for a target.
 
     Where it agrees with its package.json, and nothing is to be upgraded, it stays as it
-    is, and no npm is needed. Every package is fetched, as nothing less tells its size.
+    is, and no npm is needed. A first one goes on from that of the first of its
+    ``bases``, so that what both have is the same. Every package is fetched, as nothing
+    less tells its size.
     """
     path = lock_path(spec)
     present = _present(path, spec, target)
@@ -54,7 +59,10 @@ def make_lock(
     # npm's lock doesn't say which overrides it was made with.
     asked = present is None or has_overrides(manifest_text(spec))
     if freed or asked or not _agrees(path, spec, target):
-        text = _resolved(path, spec, target, tools, freed=freed, preferred=preferred)
+        places = (path, *(each.path for each in bases))
+        before = next(filter(None, map(_text_to_go_on_from, places)), "")
+        upgrade = bool(freed) and not preferred
+        text = _resolved(path, spec, target, tools, _Past(before, freed, upgrade))
         replace_file(path, text)
     installation = read_installation(path, spec, target)
     lock = to_lock(installation, path, spec, target)
@@ -94,14 +102,16 @@ def _agrees(path: Path, spec: LayerSpec, target: Target) -> bool:
     return not missing_binaries(load_package_lock(path), target)
 
 
-def _resolved(  # noqa: PLR0913 - all that a lock follows from
-    path: Path,
-    spec: LayerSpec,
-    target: Target,
-    tools: Tools,
-    *,
-    freed: set[str],
-    preferred: Sequence[Pin],
+class _Past(NamedTuple):
+    """What a lock goes on from: a text, and which names of it may change, or all."""
+
+    text: str
+    freed: set[str]
+    upgrade: bool
+
+
+def _resolved(
+    path: Path, spec: LayerSpec, target: Target, tools: Tools, past: _Past
 ) -> str:
     def image() -> Image:
         return have_build_image(target, spec.system_packages, tools)
@@ -116,8 +126,8 @@ def _resolved(  # noqa: PLR0913 - all that a lock follows from
     return make_package_lock(
         npm,
         files,
-        present=_text_to_go_on_from(path),
-        freed=freed,
-        upgrade=bool(freed) and not preferred,
+        present=past.text,
+        freed=past.freed,
+        upgrade=past.upgrade,
         listen=tools.listen,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from layerforge.bases import Base
 from layerforge.containers.image import Image
 from layerforge.containers.secrets import out_of_reach
 from layerforge.containers.task import EngineError
@@ -43,6 +44,7 @@ def make_lock(
     tools: Tools,
     *,
     preferred: Sequence[Pin],
+    bases: Sequence[Base] = (),
 ) -> tuple[Lock, Mapping[str, Pack]]:
     """Resolve a layer for a target, and give what is known of each pin's wheel."""
     asked = export_requirements(spec.requirements)
@@ -58,7 +60,9 @@ def make_lock(
             search = _Search(
                 spec=spec, asked=asked, resolver=resolver, indexes=indexes, tools=tools
             )
-            pins = search.pins(preferred)
+            held = {pin.name: pin for base in bases for pin in base.lock.pins}
+            others = (pin for pin in preferred if pin.name not in held)
+            pins = search.pins([*held.values(), *others])
             wanted = asked.parsed
         else:
             pins = resolver.from_pylock(document, folder)

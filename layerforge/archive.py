@@ -96,6 +96,17 @@ def write_archive(tree: Tree, path: Path) -> LayerArchive:
     )
 
 
+def zipped_size(entries: Iterable[FileEntry]) -> int:
+    """Say how many bytes a zip of just these entries would have."""
+    return END.size + sum(
+        LOCAL_HEADER.size
+        + DIRECTORY_HEADER.size
+        + 2 * len(entry.path.encode())
+        + (entry.content.length if entry.content else entry.size)
+        for entry in entries
+    )
+
+
 def _cannot_write(path: Path, error: OSError) -> BuildError:
     # Of the file that is written beside it nobody has heard.
     other = error.filename and Path(error.filename).parent != path.parent

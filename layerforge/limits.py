@@ -13,6 +13,9 @@ UNZIPPED_LIMIT: Final = 262_144_000
 
 MAX_UNZIPPED: Final = UNZIPPED_LIMIT - 1
 
+MOST_LAYERS: Final = 5
+"""Layers that a function may hold."""
+
 DIRECT_UPLOAD_LIMIT: Final = 52_428_800
 """A zip of this many bytes or more can only be published by way of S3."""
 

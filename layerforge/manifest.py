@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from layerforge.findings import Finding, Severity
 from layerforge.strip import Removal
-from layerforge.verify import Finding, Severity
 
 FORMAT: Final = 1
 
@@ -46,8 +46,10 @@ class RemovalReport:
 class BuildReport:
     """One layer as it was built; all sizes in bytes.
 
-    ``runtimes`` are all that it suits, the first of them is ``runtime``. ``zip`` and
-    ``lock`` are file names, beside the manifest or not. ``trimmed`` is
+    ``runtimes`` are all that it suits, the first of them is ``runtime``. ``zip``,
+    ``sbom``, ``licence_texts`` and ``lock`` are file names, beside the manifest or not.
+    A layer that was divided has no zip, but ``parts``, file names too, each with a
+    manifest of its own that says what it is ``part_of``. ``trimmed`` is
     what cutting the tails of libraries saved, ``bytecode`` what compiled modules add,
     and ``bytecode_estimate`` about what they would. ``imports`` are modules whose
     import proves the layer. ``unchanged`` tells that there was
@@ -76,6 +78,10 @@ class BuildReport:
     findings: tuple[Finding, ...]
     layerforge: str
     imports: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    part_of: str = ""
+    sbom: str = ""
+    licence_texts: str = ""
     unchanged: bool = False
 
     @property
@@ -123,6 +129,11 @@ def dump_manifest(report: BuildReport) -> str:
     return json.dumps(to_document(report), indent=2, ensure_ascii=False) + "\n"
 
 
+def outputs(archive: Path, report: BuildReport) -> tuple[Path, ...]:
+    """Say where a layer's zips are: at ``archive``, or, where it was divided, beside."""
+    return tuple(map(archive.with_name, report.parts)) or (archive,)
+
+
 def read_manifest(archive: Path) -> BuildReport | None:
     """Read the manifest beside a zip, if there is one that can be read."""
     try:
@@ -146,6 +157,7 @@ def _from_document(document: Mapping[str, Any]) -> BuildReport | None:
     )
     fields["runtimes"] = tuple(fields["runtimes"])
     fields["imports"] = tuple(fields.get("imports", ()))
+    fields["parts"] = tuple(fields.get("parts", ()))
     fields["findings"] = tuple(
         Finding(**row | {"severity": Severity(row["severity"])})
         for row in fields["findings"]

@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Final
 
 from layerforge.errors import VerifyError
+from layerforge.findings import Finding
 from layerforge.limits import UNZIPPED_LIMIT
 from layerforge.lock import Lock
 from layerforge.plan import Job
 from layerforge.strip import Profile, strip
 from layerforge.tree import FileEntry
-from layerforge.verify import Finding
 
 _SHOWN: Final = 6
 _HOPELESS: Final = 2  # times the limit; trimming has saved no layer half of it
@@ -46,8 +46,8 @@ def refuse_hopeless(job: Job, lock: Lock) -> None:
 
     So far that no trimming can help: nothing has to be fetched to know that.
     """
-    if lock.stripping != job.stripping.digest:
-        return  # weighed by other rules than those that hold now
+    if job.spec.split or lock.stripping != job.stripping.digest:
+        return  # to be divided, or weighed by other rules than those that hold now
     sizes = Counter({pin.id: pin.weight.kept for pin in lock.pins if pin.weight})
     total = sizes.total()
     if total >= _HOPELESS * UNZIPPED_LIMIT:

@@ -5,15 +5,13 @@ Each step takes values and gives values; what a step needs of the world is in `T
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 
-from layerforge import __version__
-from layerforge.archive import write_archive
 from layerforge.audit import audit, refusal
 from layerforge.bases import Base, without_provided
+from layerforge.delivery import Made, deliver
 from layerforge.ecosystems import Tools, ecosystem_of
 from layerforge.errors import (
     DamagedLockError,
@@ -22,27 +20,19 @@ from layerforge.errors import (
     VerifyError,
 )
 from layerforge.events import Noted
-from layerforge.files import replace_file
 from layerforge.findings import Finding
-from layerforge.hashes import labelled
 from layerforge.include import read_includes
 from layerforge.ledger import weighed, weighed_as
 from layerforge.limits import MAX_UNZIPPED
 from layerforge.lock import Lock, Pin
-from layerforge.manifest import (
-    BuildReport,
-    PackageReport,
-    dump_manifest,
-    manifest_path,
-    summarise,
-)
+from layerforge.manifest import BuildReport
 from layerforge.oversize import explain_size, refuse_hopeless
 from layerforge.plan import Job, present_lock, whole_lock
 from layerforge.records import remember_build
-from layerforge.strip import Removal, Stripped, difference, strip
+from layerforge.strip import Stripped, difference, strip
 from layerforge.tree import FileEntry, Tree, refuse_difference, unite
 from layerforge.trim import as_trimmed, trim_libraries
-from layerforge.verify import verify_size, verify_zip
+from layerforge.verify import verify_size
 
 
 def lock_layer(
@@ -96,49 +86,12 @@ def build_layer(job: Job, tools: Tools, *, probe: bool = False) -> BuildReport:
 
         for each in (job, *job.others):
             findings += prove(made.tree, each, tools)
-    archive = write_archive(made.tree, job.output)
-    ecosystem = ecosystem_of(job.target)
-    report = BuildReport(
-        layer=job.spec.name,
-        runtime=job.target.runtime.id,
-        runtimes=tuple(each.target.runtime.id for each in (job, *job.others)),
-        architecture=str(job.target.arch),
-        description=job.spec.description,
-        licence=job.spec.licence,
-        zip=archive.path.name,
-        zipped=archive.zipped,
-        unzipped=archive.unzipped,
-        files=archive.files,
-        code_sha256=archive.code_sha256,
-        tree_digest=archive.tree_digest,
-        lock=job.lock_file.name,
-        lock_digest=made.lock.digest,
-        packages=_package_reports(made.lock, made.tree),
-        removals=summarise(made.removals),
-        trimmed=made.united.size - made.trimmed.size,
-        bytecode=made.tree.size - made.trimmed.size,
-        bytecode_estimate=ecosystem.estimate_bytecode(made.trimmed.entries),
-        findings=(*findings, *verify_zip(archive.zipped)),
-        imports=job.spec.imports,
-        layerforge=__version__,
-    )
-    replace_file(manifest_path(job.output), dump_manifest(report))
+    report = deliver(made, job, findings)
     remember_build(job, locks, tools.store)
     return report
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Made:
-    """A layer's tree, and as it was on the way: united, with tails cut, whole."""
-
-    lock: Lock
-    removals: tuple[Removal, ...]
-    united: Tree
-    trimmed: Tree
-    tree: Tree
-
-
-def _make(job: Job, tools: Tools) -> _Made:
+def _make(job: Job, tools: Tools) -> Made:
     ecosystem = ecosystem_of(job.target)
     present = present_lock(job)
     lock = present or _first_lock(job, tools)
@@ -168,8 +121,9 @@ def _make(job: Job, tools: Tools) -> _Made:
         )
     _refuse_oversize(job, lock, united)
     trimmed = _trimmed(united, job, tools)
-    return _Made(
+    return Made(
         lock=lock,
+        pins=lock.pins,
         removals=(
             *chain(*(each.removals for each in stripped.values())),
             *shaken.removals,
@@ -247,6 +201,8 @@ def _note_weights(job: Job, tools: Tools) -> None:
 
 def _refuse_oversize(job: Job, lock: Lock, tree: Tree) -> None:
     """Raise `VerifyError` before any work is done for a layer that is too large."""
+    if job.spec.split:
+        return  # its parts are held to the limit
     entries = as_trimmed(tree.entries) if job.trims else tree.entries
     unzipped = sum(entry.size for entry in entries)
     for finding in verify_size(unzipped, job.spec.max_unzipped):
@@ -285,23 +241,3 @@ def _with_bytecode(tree: Tree, job: Job, lock: Lock, tools: Tools) -> Tree:
         tree.entries, job.target, lock.interpreter, room, tools
     )
     return unite(added)
-
-
-def _package_reports(lock: Lock, tree: Tree) -> tuple[PackageReport, ...]:
-    sizes, files = Counter[str](), Counter[str]()
-    for entry in tree:
-        sizes[entry.origin] += entry.size
-        files[entry.origin] += 1
-    return tuple(
-        PackageReport(
-            name=pin.name,
-            version=pin.version,
-            archive=pin.archive,
-            digest=labelled(pin.digest),
-            location=pin.location,
-            size=sizes[pin.id],
-            files=files[pin.id],
-            required_by=lock.required_by(pin.id),
-        )
-        for pin in lock.pins
-    )

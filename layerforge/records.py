@@ -16,7 +16,7 @@ from layerforge import __version__
 from layerforge.compressor import COMPRESSOR
 from layerforge.errors import BuildError
 from layerforge.lock import Lock
-from layerforge.manifest import BuildReport, read_manifest
+from layerforge.manifest import BuildReport, outputs, read_manifest
 from layerforge.plan import Job, present_lock
 from layerforge.spec import include_signature
 from layerforge.store import Store
@@ -52,12 +52,15 @@ def _name(job: Job) -> str:
 
 
 def _record(job: Job, locks: Sequence[Lock]) -> bytes:
+    report = read_manifest(job.output)
+    if report is None:
+        return b""
     try:
-        status = job.output.stat()
+        found = [path.stat() for path in outputs(job.output, report)]
     except FileNotFoundError:
         return b""
-    zip_file = [status.st_size, status.st_mtime_ns, status.st_ino]
-    return json.dumps([_build_key(job, locks), *zip_file]).encode()
+    zips = [(each.st_size, each.st_mtime_ns, each.st_ino) for each in found]
+    return json.dumps([_build_key(job, locks), zips]).encode()
 
 
 def _build_key(job: Job, locks: Sequence[Lock]) -> str:
@@ -77,6 +80,9 @@ def _build_key(job: Job, locks: Sequence[Lock]) -> str:
         spec.description,
         spec.licence,
         spec.imports,
+        spec.split,
+        spec.licence_texts,
+        [(each.check, each.path, each.why) for each in spec.waivers],
         repr(spec.system_packages),
         job.lock_file.name,
     ]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ from layerforge.aws.releases import BuiltZip
 from layerforge.errors import ConfigError, LayerforgeError, LockError
 from layerforge.jobs import Selection, select_jobs
 from layerforge.licences import licences_of
-from layerforge.manifest import BuildReport, manifest_path, read_manifest
+from layerforge.manifest import BuildReport, manifest_path, outputs, read_manifest
 from layerforge.plan import Job, present_lock
 from layerforge.spec import Project, PublishSpec
 
@@ -37,21 +38,23 @@ def find_built(
     found: list[BuiltZip] = []
     if layers or not names:
         jobs = select_jobs(Selection(folder=folder, names=layers), project)
-        found += [_of_job(job, project) for job in jobs]
+        found += chain.from_iterable(_of_job(job, project) for job in jobs)
     return (*found, *(_of_path(path, project) for path in zips))
 
 
-def _of_job(job: Job, project: Project) -> BuiltZip:
-    report = _report(job.output, f"layerforge build {job.spec.name}")
+def _of_job(job: Job, project: Project) -> Iterator[BuiltZip]:
+    whole = read_manifest(job.output)
     layer = project.layer(job.spec.name)
     publish = layer.publish if layer else project.publish
-    _refuse_old_lock(job, report)
-    return _whole(job.output, report, publish)
+    for path in outputs(job.output, whole) if whole else (job.output,):
+        report = _report(path, f"layerforge build {job.spec.name}")
+        _refuse_old_lock(job, report)
+        yield _whole(path, report, publish)
 
 
 def _of_path(path: Path, project: Project) -> BuiltZip:
     report = _report(path, "layerforge build")
-    layer = project.layer(report.layer)
+    layer = project.layer(report.part_of or report.layer)
     job = _job_of(report, project) if layer else None
     if job:
         _refuse_old_lock(job, report)
@@ -62,7 +65,7 @@ def _job_of(report: BuildReport, project: Project) -> Job | None:
     """Find the job that a zip of the project's was built by, by its lock's name."""
     selection = Selection(
         folder=project.folder,
-        names=(report.layer,),
+        names=(report.part_of or report.layer,),
         runtimes=report.runtimes[:1],
         architectures=(report.architecture,),
     )

@@ -21,13 +21,13 @@ from layerforge.cli.options import (
 )
 from layerforge.ecosystems import Tools
 from layerforge.errors import LayerforgeError
-from layerforge.manifest import BuildReport, to_document
+from layerforge.findings import Severity
+from layerforge.manifest import BuildReport, outputs, read_manifest, to_document
 from layerforge.plan import Job
 from layerforge.project import find_project
 from layerforge.records import last_build
 from layerforge.reports.paths import shown_path
-from layerforge.reports.sizes import size_table
-from layerforge.verify import Severity
+from layerforge.reports.sizes import parts_table, size_table
 
 
 @click.command(
@@ -63,8 +63,9 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
                 console.error(error)
             else:
                 if console.json:
-                    document = {"path": str(job.output), **to_document(report)}
-                    documents.append(document)
+                    paths = [str(path) for path in outputs(job.output, report)]
+                    place = {"paths": paths} if report.parts else {"path": paths[0]}
+                    documents.append({**place, **to_document(report)})
                 _show(job, report, console)
     if console.json:
         console.result("", {"format": 1, "layers": documents})
@@ -94,5 +95,9 @@ def _show(job: Job, report: BuildReport, console: Console) -> None:
         console.say(f"{report.layer} for {report.target}: unchanged")
     else:
         console.say(size_table(report))
+    paths = outputs(job.output, report)
+    if report.parts and not report.unchanged:
+        parts = [part for part in map(read_manifest, paths) if part]
+        console.say(parts_table(parts))
     if not console.json:
-        console.result(shown_path(job.output), {})
+        console.result("\n".join(map(shown_path, paths)), {})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from layerforge.limits import UNZIPPED_LIMIT
 from layerforge.manifest import BuildReport
 from layerforge.reports.columns import bytes_of, clipped, columns, counted, mebibytes
@@ -9,6 +11,7 @@ from layerforge.reports.paths import shown_place
 
 _NAME_WIDTH = 34
 _VERSION_WIDTH = 16
+_WIDTH = 80
 _SHOWN = 40  # packages; inspect and the manifest have them all
 
 
@@ -49,11 +52,24 @@ def size_table(report: BuildReport) -> str:
         f"  unzipped {bytes_of(report.unzipped)} bytes "
         f"({mebibytes(report.unzipped)}), {of_limit}"
     )
+    within = f" in {len(report.parts)} zips" if report.parts else ""
     lines.append(
-        f"  zipped   {bytes_of(report.zipped)} bytes ({mebibytes(report.zipped)}), "
-        f"{counted(report.files, 'file')}"
+        f"  zipped   {bytes_of(report.zipped)} bytes ({mebibytes(report.zipped)})"
+        f"{within}, {counted(report.files, 'file')}"
     )
     return "\n".join(lines)
+
+
+def parts_table(parts: Sequence[BuildReport]) -> str:
+    """Say what is in each zip of a layer that was divided."""
+    rows = [("part", "zipped", "unzipped", "")]
+    for part in parts:
+        ordered = sorted(part.packages, key=lambda row: (-row.size, row.name))
+        names = ", ".join(package.name for package in ordered) or "files of your own"
+        rows.append((part.layer, bytes_of(part.zipped), bytes_of(part.unzipped), names))
+    room = _WIDTH - len(columns([row[:3] for row in rows])[0]) - 4
+    fitted = [(*row[:3], clipped(row[3], room)) for row in rows]
+    return "\n".join(f"  {line}" for line in columns(fitted, right="<>>"))
 
 
 def _bytecode(report: BuildReport) -> list[str]:

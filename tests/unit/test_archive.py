@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from layerforge import archive
-from layerforge.archive import LayerArchive, write_archive
+from layerforge.archive import LayerArchive, write_archive, zipped_size
 from layerforge.errors import BuildError
 from layerforge.tree import FileEntry, Tree, unite
 from layerforge.zipformat import (
@@ -56,6 +56,12 @@ def written(tree: Tree, tmp_path: Path) -> LayerArchive:
 def modes(path: Path) -> dict[str, int]:
     with zipfile.ZipFile(path) as opened:
         return {info.filename: info.external_attr >> 16 for info in opened.infolist()}
+
+
+def test_the_size_of_a_zip_is_known_before_it_is_written(
+    tree: Tree, written: LayerArchive
+) -> None:
+    assert zipped_size(tree) == written.zipped
 
 
 # -- what other tools see --------

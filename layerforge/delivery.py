@@ -1,0 +1,194 @@
+"""What a build leaves behind: a zip, or several, each with its manifest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from layerforge import __version__
+from layerforge.archive import write_archive
+from layerforge.ecosystems import ecosystem_of
+from layerforge.files import replace_file
+from layerforge.findings import Finding
+from layerforge.hashes import labelled
+from layerforge.limits import MAX_UNZIPPED
+from layerforge.lock import Lock, Pin
+from layerforge.manifest import (
+    BuildReport,
+    PackageReport,
+    dump_manifest,
+    manifest_path,
+    outputs,
+    read_manifest,
+    summarise,
+)
+from layerforge.plan import Job
+from layerforge.split import divide, verify_together
+from layerforge.strip import Removal
+from layerforge.tree import Tree
+from layerforge.verify import verify_zip
+
+_SIDE_FILES: Final = (".cdx.json", ".licences.txt")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A layer's tree, and as it was on the way: united, with tails cut, whole.
+
+    ``pins`` are those of the ``lock`` that it has, all of them or a part's.
+    """
+
+    lock: Lock
+    pins: tuple[Pin, ...]
+    removals: tuple[Removal, ...]
+    united: Tree
+    trimmed: Tree
+    tree: Tree
+
+    def part(self, tree: Tree) -> Made:
+        """Give what there is to say of some of its packages."""
+        origins = {entry.origin for entry in tree}
+        return Made(
+            lock=self.lock,
+            pins=tuple(pin for pin in self.pins if pin.id in origins),
+            removals=tuple(each for each in self.removals if each.origin in origins),
+            united=_of(self.united, origins),
+            trimmed=_of(self.trimmed, origins),
+            tree=tree,
+        )
+
+
+def deliver(made: Made, job: Job, findings: Sequence[Finding]) -> BuildReport:
+    """Write a layer's zip, or its parts' zips, then manifests, then clear old parts.
+
+    Raises `BuildError` where that can't be done, and `VerifyError` for a layer that
+    can't be divided.
+    """
+    before = read_manifest(job.output)
+    root = ecosystem_of(job.target).root(job.spec, job.target)
+    most = job.spec.max_unzipped or MAX_UNZIPPED
+    trees = divide(made.tree, made.lock, root, most) if job.spec.split else (made.tree,)
+    if len(trees) == 1:
+        report = _deliver_one(made, job, findings)
+    else:
+        report = _deliver_parts(made, job, findings, trees)
+    replace_file(manifest_path(job.output), dump_manifest(report))
+    if before:
+        _clear(job.output, before, report)
+    return report
+
+
+def _deliver_one(made: Made, job: Job, findings: Sequence[Finding]) -> BuildReport:
+    archive = write_archive(made.tree, job.output)
+    return replace(
+        _report(made, job),
+        zip=archive.path.name,
+        zipped=archive.zipped,
+        code_sha256=archive.code_sha256,
+        findings=(*findings, *verify_zip(archive.zipped)),
+    )
+
+
+def _deliver_parts(
+    made: Made, job: Job, findings: Sequence[Finding], trees: Sequence[Tree]
+) -> BuildReport:
+    parts = []
+    for number, tree in enumerate(trees, 1):
+        part = _part_of(job, number)
+        paths = {entry.path for entry in tree}
+        own = [finding for finding in findings if finding.path in paths]
+        report = replace(
+            _deliver_one(made.part(tree), part, own), part_of=job.spec.name
+        )
+        replace_file(manifest_path(part.output), dump_manifest(report))
+        parts.append(report)
+    return replace(
+        _report(made, job),
+        zipped=sum(part.zipped for part in parts),
+        findings=(*findings, *verify_together(made.tree.size)),
+        parts=tuple(part.zip for part in parts),
+    )
+
+
+def _part_of(job: Job, number: int) -> Job:
+    """Give the job of a part: its number stands behind the layer's name."""
+    name = job.spec.name
+    numbered = f"{name}-{number}"
+    stem = job.output.stem
+    stem = (
+        numbered + stem.removeprefix(name)
+        if stem.startswith(f"{name}-")
+        else f"{stem}-{number}"
+    )
+    return replace(
+        job,
+        spec=replace(job.spec, name=numbered),
+        output=job.output.with_name(f"{stem}.zip"),
+    )
+
+
+def _clear(output: Path, before: BuildReport, now: BuildReport) -> None:
+    """Take away the zips that a layer no longer has, with what lies beside them."""
+    for path in set(outputs(output, before)) - set(outputs(output, now)):
+        beside = [path.with_suffix(suffix) for suffix in (".json", *_SIDE_FILES)]
+        for each in (path, *beside):
+            if each != manifest_path(output):
+                with suppress(OSError):
+                    each.unlink(missing_ok=True)
+
+
+def _of(tree: Tree, origins: set[str]) -> Tree:
+    return Tree(tuple(entry for entry in tree if entry.origin in origins))
+
+
+def _report(made: Made, job: Job) -> BuildReport:
+    """Say all that is known before there is a zip."""
+    ecosystem = ecosystem_of(job.target)
+    return BuildReport(
+        layer=job.spec.name,
+        runtime=job.target.runtime.id,
+        runtimes=tuple(each.target.runtime.id for each in (job, *job.others)),
+        architecture=str(job.target.arch),
+        description=job.spec.description,
+        licence=job.spec.licence,
+        zip="",
+        zipped=0,
+        unzipped=made.tree.size,
+        files=len(made.tree),
+        code_sha256="",
+        tree_digest=made.tree.digest,
+        lock=job.lock_file.name,
+        lock_digest=made.lock.digest,
+        packages=_package_reports(made),
+        removals=summarise(made.removals),
+        trimmed=made.united.size - made.trimmed.size,
+        bytecode=made.tree.size - made.trimmed.size,
+        bytecode_estimate=ecosystem.estimate_bytecode(made.trimmed.entries),
+        findings=(),
+        imports=job.spec.imports,
+        layerforge=__version__,
+    )
+
+
+def _package_reports(made: Made) -> tuple[PackageReport, ...]:
+    sizes, files = Counter[str](), Counter[str]()
+    for entry in made.tree:
+        sizes[entry.origin] += entry.size
+        files[entry.origin] += 1
+    return tuple(
+        PackageReport(
+            name=pin.name,
+            version=pin.version,
+            archive=pin.archive,
+            digest=labelled(pin.digest),
+            location=pin.location,
+            size=sizes[pin.id],
+            files=files[pin.id],
+            required_by=made.lock.required_by(pin.id),
+        )
+        for pin in made.pins
+    )

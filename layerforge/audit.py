@@ -10,18 +10,38 @@ from layerforge.errors import VerifyError
 from layerforge.findings import Finding, Severity, Waiver, waive
 from layerforge.linking import with_needed
 from layerforge.target import Target
-from layerforge.tree import Tree
+from layerforge.tree import FileEntry, Tree
 from layerforge.verify import UNLOADABLE, verify
 
 
 def audit(
-    tree: Tree, target: Target, waivers: Sequence[Waiver] = ()
+    tree: Tree,
+    target: Target,
+    waivers: Sequence[Waiver] = (),
+    *,
+    bases: Sequence[FileEntry] = (),
 ) -> tuple[Finding, ...]:
     """Run every check, of Lambda's and of the language's own.
 
     A file that can't be loaded is an error where importing a module of the layer loads
-    it, and a warning where that is up to the function.
+    it, and a warning where that is up to the function. What the layer lacks, but the
+    ``bases`` that it stands on have, is no finding.
     """
+    found = _found(tree, target)
+    if bases and found:
+        places = {(finding.check, finding.path) for finding in found}
+        together = _found(above(bases, tree), target)
+        found = tuple(one for one in together if (one.check, one.path) in places)
+    return waive(found, waivers)
+
+
+def above(bases: Sequence[FileEntry], tree: Tree) -> Tree:
+    """Give what a function finds in /opt where a layer comes after its bases."""
+    files = {entry.path: entry for entry in (*bases, *tree)}
+    return Tree(tuple(files[path] for path in sorted(files)))
+
+
+def _found(tree: Tree, target: Target) -> tuple[Finding, ...]:
     ecosystem = ecosystem_of(target)
     found = (*verify(tree, target), *ecosystem.verify(tree, target))
     if any(finding.check in UNLOADABLE for finding in found):
@@ -32,7 +52,7 @@ def audit(
             else finding
             for finding in found
         )
-    return waive(found, waivers)
+    return found
 
 
 def refusal(what: str, errors: Sequence[Finding]) -> VerifyError:

@@ -16,7 +16,7 @@ from layerforge.files import replace_file
 from layerforge.findings import Finding
 from layerforge.hashes import labelled
 from layerforge.limits import MAX_UNZIPPED
-from layerforge.lock import Lock, Pin
+from layerforge.lock import Lock
 from layerforge.manifest import (
     BuildReport,
     PackageReport,
@@ -32,18 +32,19 @@ from layerforge.strip import Removal
 from layerforge.tree import Tree
 from layerforge.verify import verify_zip
 
-_SIDE_FILES: Final = (".cdx.json", ".licences.txt")
+_BESIDE: Final = (".json", ".cdx.json", ".licences.txt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """A layer's tree, and as it was on the way: united, with tails cut, whole.
 
-    ``pins`` are those of the ``lock`` that it has, all of them or a part's.
+    ``lock`` is whole; ``locks`` are that and those of the job's others, each with just
+    the pins that are in here: all of them, or a part's.
     """
 
     lock: Lock
-    pins: tuple[Pin, ...]
+    locks: tuple[Lock, ...]
     removals: tuple[Removal, ...]
     united: Tree
     trimmed: Tree
@@ -54,7 +55,7 @@ class Made:
         origins = {entry.origin for entry in tree}
         return Made(
             lock=self.lock,
-            pins=tuple(pin for pin in self.pins if pin.id in origins),
+            locks=tuple(_within(lock, origins) for lock in self.locks),
             removals=tuple(each for each in self.removals if each.origin in origins),
             united=_of(self.united, origins),
             trimmed=_of(self.trimmed, origins),
@@ -83,14 +84,17 @@ def deliver(made: Made, job: Job, findings: Sequence[Finding]) -> BuildReport:
 
 
 def _deliver_one(made: Made, job: Job, findings: Sequence[Finding]) -> BuildReport:
+    from layerforge.documents import write_documents  # noqa: PLC0415 - brings cyclonedx
+
     archive = write_archive(made.tree, job.output)
-    return replace(
+    report = replace(
         _report(made, job),
         zip=archive.path.name,
         zipped=archive.zipped,
         code_sha256=archive.code_sha256,
         findings=(*findings, *verify_zip(archive.zipped)),
     )
+    return write_documents(report, job, made.locks, made.tree)
 
 
 def _deliver_parts(
@@ -134,11 +138,15 @@ def _part_of(job: Job, number: int) -> Job:
 def _clear(output: Path, before: BuildReport, now: BuildReport) -> None:
     """Take away the zips that a layer no longer has, with what lies beside them."""
     for path in set(outputs(output, before)) - set(outputs(output, now)):
-        beside = [path.with_suffix(suffix) for suffix in (".json", *_SIDE_FILES)]
+        beside = map(path.with_suffix, _BESIDE)
         for each in (path, *beside):
             if each != manifest_path(output):
                 with suppress(OSError):
                     each.unlink(missing_ok=True)
+
+
+def _within(lock: Lock, origins: set[str]) -> Lock:
+    return replace(lock, pins=tuple(pin for pin in lock.pins if pin.id in origins))
 
 
 def _of(tree: Tree, origins: set[str]) -> Tree:
@@ -170,6 +178,7 @@ def _report(made: Made, job: Job) -> BuildReport:
         bytecode_estimate=ecosystem.estimate_bytecode(made.trimmed.entries),
         findings=(),
         imports=job.spec.imports,
+        provided_by=tuple(base.output.name for base in job.bases),
         layerforge=__version__,
     )
 
@@ -190,5 +199,5 @@ def _package_reports(made: Made) -> tuple[PackageReport, ...]:
             files=files[pin.id],
             required_by=made.lock.required_by(pin.id),
         )
-        for pin in made.pins
+        for pin in made.locks[0].pins
     )

@@ -149,32 +149,40 @@ def read_layout(image: memoryview) -> Layout:
 
     Raises `ElfError` where a loader would have nothing to load.
     """
-    if bytes(image[:4]) != b"\x7fELF":
-        raise ElfError("it does not begin like an ELF file")
-    found = _FORMATS.get(bytes(image[4:6]))
-    if found is None:
-        raise ElfError("its class or byte order is unknown")
-    bits, little_endian, shapes = found
-    if len(image) < shapes.header.size:
-        raise ElfError("it ends within its header")
-    header = Header._make(shapes.header.unpack(image[: shapes.header.size]))
-    layout = Layout(
-        bits=bits,
-        little_endian=little_endian,
-        shapes=shapes,
-        header=header,
-        segments=_read_segments(image, header, shapes.segment),
-    )
+    layout = read_head(image, len(image))
     try:
-        sections = _read_sections(image, header, shapes.section)
-        names = _read_names(image, header, sections)
+        sections = _read_sections(image, layout.header, layout.shapes.section)
+        names = _read_names(image, layout.header, sections)
     except _SectionTableError as error:
         return replace(layout, flaw=str(error))
     return replace(layout, sections=sections, names=names)
 
 
+def read_head(head: memoryview, size: int) -> Layout:
+    """Find the segments of a file of ``size`` bytes that begins with ``head``.
+
+    Sections are not looked for. Raises `ElfError`, as `read_layout` does.
+    """
+    if bytes(head[:4]) != b"\x7fELF":
+        raise ElfError("it does not begin like an ELF file")
+    found = _FORMATS.get(bytes(head[4:6]))
+    if found is None:
+        raise ElfError("its class or byte order is unknown")
+    bits, little_endian, shapes = found
+    if len(head) < shapes.header.size:
+        raise ElfError("it ends within its header")
+    header = Header._make(shapes.header.unpack(head[: shapes.header.size]))
+    return Layout(
+        bits=bits,
+        little_endian=little_endian,
+        shapes=shapes,
+        header=header,
+        segments=_read_segments(head, size, header, shapes.segment),
+    )
+
+
 def _read_segments(
-    image: memoryview, header: Header, shape: struct.Struct
+    head: memoryview, size: int, header: Header, shape: struct.Struct
 ) -> tuple[Segment, ...]:
     if header.phnum == 0:
         return ()
@@ -182,14 +190,14 @@ def _read_segments(
         raise ElfError("it has more than 65534 program headers")
     if header.phentsize != shape.size:
         raise ElfError(f"its program headers have {header.phentsize} bytes each")
-    table = image[header.phoff : header.phoff + header.phnum * shape.size]
+    table = head[header.phoff : header.phoff + header.phnum * shape.size]
     if len(table) < header.phnum * shape.size:
         raise ElfError("it ends within its program headers")
     segments = tuple(map(Segment._make, shape.iter_unpack(table)))
     for segment in segments:
-        if segment.size and segment.end > len(image):
+        if segment.size and segment.end > size:
             raise ElfError(
-                f"it is cut short: it has {len(image)} bytes, and a segment "
+                f"it is cut short: it has {size} bytes, and a segment "
                 f"ends at byte {segment.end}"
             )
     return segments

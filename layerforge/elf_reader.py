@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from layerforge.elf import ElfError, ElfFacts, is_elf
-from layerforge.elf_layout import Layout, read_layout
+from layerforge.elf_layout import (
+    DYNAMIC,
+    EXECUTABLE,
+    Layout,
+    read_head,
+    read_layout,
+)
 from layerforge.elf_tail import plan_cut
 
 Image = bytes | bytearray | memoryview | mmap.mmap
@@ -38,6 +44,8 @@ _MOST_VERSIONS: Final = 20_000
 _LONGEST_NAME: Final = 4096  # bytes, as a path on Linux
 _ENDLESS: Final = "its tables have no end"
 
+_USUAL_NAME: Final = 12  # bytes of a section's name, as libraries in wheels have them
+
 _NUMBERED: Final = re.compile(r"(.+)_([0-9]{1,9}(?:\.[0-9]{1,9})*)")
 
 
@@ -52,21 +60,21 @@ def find_facts(data: bytes | bytearray) -> ElfFacts | None:
 def read_facts(image: Image) -> ElfFacts:
     """Read what a loader would read, copying no more of ``image`` than that.
 
-    ``runpath`` is DT_RUNPATH, or DT_RPATH where there is no other. Time and memory
-    are bounded, whatever the bytes say. Raises `ElfError`.
+    Time and memory are bounded, whatever the bytes say. Raises `ElfError`.
     """
     with memoryview(image) as view:
         layout = read_layout(view)
         cut = plan_cut(view, layout)
         try:
             dynamic = _read_dynamic(view, layout)
-            paths = dynamic.strings(_RUNPATH) or dynamic.strings(_RPATH)
+            runpath = dynamic.folders(_RUNPATH)
             return ElfFacts(
                 machine=layout.header.machine,
                 bits=layout.bits,
                 soname="".join(dynamic.strings(_SONAME)[:1]),
                 needed=dynamic.strings(_NEEDED),
-                runpath=tuple(":".join(paths).split(":")) if paths else (),
+                runpath=runpath,
+                rpath=() if runpath else dynamic.folders(_RPATH),
                 versions=highest_versions(dynamic.versions()),
                 trimmed=cut.size,
                 untrimmable=cut.untrimmable,
@@ -74,6 +82,25 @@ def read_facts(image: Image) -> ElfFacts:
         except (ElfError, struct.error, UnicodeDecodeError) as error:
             message = f"its dynamic section can't be read: {error}"
             raise ElfError(message) from error
+
+
+def foretell_facts(head: bytes, size: int) -> ElfFacts | None:
+    """Give what the first bytes of a file of ``size`` bytes tell: nothing it needs.
+
+    ``trimmed`` is an estimate: the tail is taken to be superfluous, and all sections
+    to be loaded. Nothing is given where it is no ELF file, or where ``head`` is too
+    short or makes no sense.
+    """
+    try:
+        layout = read_head(memoryview(head), size)
+    except ElfError:
+        return None
+    header = layout.header
+    trimmed = size
+    if layout.little_endian and header.type in {EXECUTABLE, DYNAMIC}:
+        table = header.shnum * (layout.shapes.section.size + _USUAL_NAME)
+        trimmed = min(size, layout.segments_end + table)
+    return ElfFacts(machine=header.machine, bits=layout.bits, trimmed=trimmed)
 
 
 def _read_dynamic(view: memoryview, layout: Layout) -> _Dynamic:
@@ -106,6 +133,11 @@ class _Dynamic:
     def strings(self, kind: int) -> tuple[str, ...]:
         """Give the strings that all tags of a kind name."""
         return tuple(self._string(offset) for offset in self.tags.get(kind, ()))
+
+    def folders(self, kind: int) -> tuple[str, ...]:
+        """Give the folders that all tags of a kind list, parted by colons."""
+        lists = self.strings(kind)
+        return tuple(":".join(lists).split(":")) if lists else ()
 
     def versions(self) -> Iterator[str]:
         """Give each version that DT_VERNEED asks other libraries for."""

@@ -76,8 +76,8 @@ def select_forecasts(selection: Selection, project: Project) -> tuple[Job, ...]:
     """Give a job for each layer and target that is to be weighed.
 
     Names that are no layer's are the requirements of one that is only thought of. It
-    has no lock, and so no ``lock_words``; nor has one of a file that is given no name.
-    Raises `ConfigError`.
+    has no lock, and so no ``lock_words``; nor has one of a requirements file that is
+    given no name. Raises `ConfigError`.
     """
     file = selection.requirements or selection.package_json
     layers = [name for name in selection.names if project.layer(name)]
@@ -91,7 +91,7 @@ def select_forecasts(selection: Selection, project: Project) -> tuple[Job, ...]:
         )
     if file and not selection.name:
         selection = replace(selection, name=re.sub(r"[^\w-]", "-", file.stem))
-        locked = False
+        locked = bool(selection.package_json)  # npm's lock goes by no name
     elif selection.names and not layers and not file:
         selection = replace(selection, names=(), lines=selection.names)
         locked = False
@@ -321,6 +321,7 @@ def _with_targets(spec: LayerSpec, selection: Selection, project: Project) -> La
         bytecode=selection.bytecode or spec.bytecode,
         container=selection.container or spec.container,
         one_zip=selection.one_zip or spec.one_zip,
+        waivers=spec.waivers or project.waivers,
     )
     if named and not spec.runtimes:
         title = LANGUAGE_NAMES[language]

@@ -1,36 +1,23 @@
-"""The licences that a layer's packages state, read from the zip itself.
-
-License-Expression, License or classifiers of METADATA (core metadata 2.4), and
-"license" of package.json: https://docs.npmjs.com/cli/configuring-npm/package-json.
-"""
+"""The licences that a layer's packages state, read from the zip itself."""
 
 from __future__ import annotations
 
-import json
-import re
 import zipfile
 from collections.abc import Iterable
-from email.parser import BytesParser
 from pathlib import Path
-from typing import Final
 
-_METADATA: Final = re.compile(r"python/(?:.+/)?[^/]+\.dist-info/METADATA")
-_PACKAGE_JSON: Final = re.compile(
-    r"nodejs/(?:.+/)?node_modules/(?:@[^/]+/)?[^/]+/package\.json"
-)
-_LONGEST_NAME: Final = 60  # characters; what is longer is the text of a licence
-_CLASSIFIER: Final = "License ::"
+from layerforge.metadata import place_of, read_statement
 
 
 def licences_of(archive: Path) -> tuple[str, ...]:
     """Name the licences of a layer's packages, each once, in order."""
-    found: set[str] = set()
     with zipfile.ZipFile(archive) as layer:
-        for name in layer.namelist():
-            if _METADATA.fullmatch(name):
-                found.add(_of_metadata(layer.read(name)))
-            elif _PACKAGE_JSON.fullmatch(name):
-                found.add(_of_package_json(layer.read(name)))
+        statements = [
+            read_statement(name, layer.read(name))
+            for name in layer.namelist()
+            if place_of(name) is not None
+        ]
+    found = {" OR ".join(statement.licences) for statement in statements}
     return tuple(sorted(found - {""}, key=lambda text: (text.casefold(), text)))
 
 
@@ -44,29 +31,3 @@ def listed(licences: Iterable[str], *, most: int) -> str:
         if len(text) <= most:
             return text
     return ""
-
-
-def _of_metadata(document: bytes) -> str:
-    headers = BytesParser().parsebytes(document, headersonly=True)
-    stated = [headers.get("License-Expression", ""), headers.get("License", "")]
-    for text in map(str, stated):
-        plain = " ".join(text.split())
-        if 0 < len(plain) <= _LONGEST_NAME and plain.upper() != "UNKNOWN":
-            return plain
-    classified = [
-        str(row).rpartition("::")[2].strip()
-        for row in headers.get_all("Classifier", [])
-        if str(row).startswith(_CLASSIFIER)
-    ]
-    return " OR ".join(sorted(set(classified) - {"OSI Approved"}))
-
-
-def _of_package_json(document: bytes) -> str:
-    try:
-        stated = json.loads(document).get("license", "")
-    except (ValueError, AttributeError):
-        return ""
-    if isinstance(stated, dict):  # as packages did before npm 2
-        stated = stated.get("type", "")
-    plain = stated.strip() if isinstance(stated, str) else ""
-    return plain if len(plain) <= _LONGEST_NAME else ""

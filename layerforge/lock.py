@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
+
+import tomli  # is tomllib, but compiled: a project has many locks
 
 from layerforge.errors import DamagedLockError, LockError
 from layerforge.target import Target
@@ -38,8 +39,8 @@ class Weight:
     """What a package weighs in a layer, in bytes.
 
     ``unzipped`` is all of the wheel; ``kept`` what is left of it in the layer.
-    ``predicted`` where the wheel itself has not been read: libraries may then turn
-    out smaller than ``kept`` says, as their tails were not looked at.
+    ``predicted`` where the wheel itself has not been read: what trimming leaves of
+    libraries is then an estimate, from their program headers.
     """
 
     unzipped: int
@@ -139,13 +140,19 @@ def lock_path(folder: Path, layer: str, target: Target) -> Path:
 
 def read_lock(path: Path) -> Lock:
     """Read a lock that layerforge wrote; raises `LockError` for anything else."""
-    remedy = "Make it again: layerforge lock"
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DamagedLockError(f"{path} is not TOML: {error}", remedy=remedy) from error
+        return parse_lock(path.read_bytes(), path)
     except OSError as error:
         raise LockError(f"cannot read {path}: {error.strerror}") from error
+
+
+def parse_lock(data: bytes, path: Path) -> Lock:
+    """Do the same for the bytes of one, which lies or once lay at ``path``."""
+    remedy = "Make it again: layerforge lock"
+    try:
+        document = tomli.loads(data.decode())
+    except (tomli.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DamagedLockError(f"{path} is not TOML: {error}", remedy=remedy) from error
     tools = document.get("tool")
     own = tools.get(_CREATOR) if isinstance(tools, dict) else None
     if not isinstance(own, dict):

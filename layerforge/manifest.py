@@ -49,7 +49,8 @@ class BuildReport:
     ``runtimes`` are all that it suits, the first of them is ``runtime``. ``zip``,
     ``sbom``, ``licence_texts`` and ``lock`` are file names, beside the manifest or not.
     A layer that was divided has no zip, but ``parts``, file names too, each with a
-    manifest of its own that says what it is ``part_of``. ``trimmed`` is
+    manifest of its own that says what it is ``part_of``. ``provided_by`` are the zips
+    of the layers that it stands on. ``trimmed`` is
     what cutting the tails of libraries saved, ``bytecode`` what compiled modules add,
     and ``bytecode_estimate`` about what they would. ``imports`` are modules whose
     import proves the layer. ``unchanged`` tells that there was
@@ -80,6 +81,7 @@ class BuildReport:
     imports: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     part_of: str = ""
+    provided_by: tuple[str, ...] = ()
     sbom: str = ""
     licence_texts: str = ""
     unchanged: bool = False
@@ -130,8 +132,14 @@ def dump_manifest(report: BuildReport) -> str:
 
 
 def outputs(archive: Path, report: BuildReport) -> tuple[Path, ...]:
-    """Say where a layer's zips are: at ``archive``, or, where it was divided, beside."""
+    """Say where a layer's zips are: at ``archive``, or beside it, if it was divided."""
     return tuple(map(archive.with_name, report.parts)) or (archive,)
+
+
+def is_whole(archive: Path, report: BuildReport) -> bool:
+    """Say whether all files that a manifest names are still there."""
+    names = (*report.parts, report.zip, report.sbom, report.licence_texts)
+    return all(archive.with_name(name).is_file() for name in names if name)
 
 
 def read_manifest(archive: Path) -> BuildReport | None:
@@ -157,7 +165,8 @@ def _from_document(document: Mapping[str, Any]) -> BuildReport | None:
     )
     fields["runtimes"] = tuple(fields["runtimes"])
     fields["imports"] = tuple(fields.get("imports", ()))
-    fields["parts"] = tuple(fields.get("parts", ()))
+    for name in ("parts", "provided_by"):
+        fields[name] = tuple(fields.get(name, ()))
     fields["findings"] = tuple(
         Finding(**row | {"severity": Severity(row["severity"])})
         for row in fields["findings"]

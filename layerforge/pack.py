@@ -10,7 +10,7 @@ from layerforge.elf import ElfFacts
 from layerforge.store import Store
 from layerforge.tree import Content, FileEntry
 
-FORMAT: Final = 2  # to be raised whenever an index would be read or written otherwise
+FORMAT: Final = 3  # to be raised whenever an index would be read or written otherwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +25,8 @@ class Pack:
     ``unpacked`` tells that the contents do not lie in the archive, but in a file of
     the store's own.
 
-    A pack is ``predicted`` where only the archive's directory was read: its entries
-    then have sizes, but no contents.
+    A pack is ``predicted`` where only the archive's directory, and the first bytes of
+    some files, were read: its entries then have sizes, but no contents.
     """
 
     name: str
@@ -90,6 +90,7 @@ def _to_json(pack: Pack, contents: str) -> dict[str, Any]:
                 entry.executable,
                 (astuple(entry.content)[1:]) if entry.content else entry.link,
                 astuple(entry.elf) if entry.elf else None,
+                entry.foreign,
             )
             for entry in pack.entries
         ],
@@ -123,15 +124,16 @@ def _from_json(document: dict[str, Any], store: Store) -> Pack | None:
                 link=where if isinstance(where, str) else "",
                 content=None if isinstance(where, str) else _content(archive, where),
                 elf=_elf(facts) if facts else None,
+                foreign=foreign,
             )
-            for path, executable, where, facts in document["entries"]
+            for path, executable, where, facts, foreign in document["entries"]
         ),
     )
 
 
 def _end(document: dict[str, Any]) -> int:
     """Say how many bytes the contents have, which lie behind one another."""
-    fields = (where for _, _, where, _ in document["entries"])
+    fields = (where for _, _, where, *_ in document["entries"])
     return max((f[0] + f[1] for f in fields if not isinstance(f, str)), default=0)
 
 
@@ -149,13 +151,15 @@ def _content(archive: str, fields: list[Any]) -> Content:
 
 
 def _elf(fields: list[Any]) -> ElfFacts:
-    machine, bits, soname, needed, runpath, versions, trimmed, untrimmable = fields
+    machine, bits, soname, needed, runpath, rpath, versions, *trim = fields
+    trimmed, untrimmable = trim
     return ElfFacts(
         machine=machine,
         bits=bits,
         soname=soname,
         needed=tuple(needed),
         runpath=tuple(runpath),
+        rpath=tuple(rpath),
         versions=tuple(versions),
         trimmed=trimmed,
         untrimmable=untrimmable,

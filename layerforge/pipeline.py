@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import chain
 
-from layerforge.audit import audit, refusal
+from layerforge.audit import above, audit, refusal
 from layerforge.bases import Base, without_provided
 from layerforge.delivery import Made, deliver
 from layerforge.ecosystems import Tools, ecosystem_of
@@ -27,7 +27,8 @@ from layerforge.limits import MAX_UNZIPPED
 from layerforge.lock import Lock, Pin
 from layerforge.manifest import BuildReport
 from layerforge.oversize import explain_size, refuse_hopeless
-from layerforge.plan import Job, present_lock, whole_lock
+from layerforge.pack import Pack
+from layerforge.plan import Job, held_lock, present_lock, whole_lock
 from layerforge.records import remember_build
 from layerforge.strip import Stripped, difference, strip
 from layerforge.tree import FileEntry, Tree, refuse_difference, unite
@@ -75,18 +76,20 @@ def build_layer(job: Job, tools: Tools, *, probe: bool = False) -> BuildReport:
     """
     made = _make(job, tools)
     locks = [made.lock]
-    findings = _audited(made.tree, job)
     for other in job.others:
         made_too = _make(other, tools)
         refuse_difference(made.tree, made_too.tree, str(job), str(other))
         locks.append(made_too.lock)
-        findings = (*dict.fromkeys((*findings, *_audited(made.tree, other))),)
-    if probe:
-        from layerforge.proof import prove  # noqa: PLC0415 - asked for by few
+    findings: list[Finding] = []
+    for each in (job, *job.others):
+        bases = _files_of_bases(each, tools)
+        findings += _audited(made.tree, each, bases)
+        if probe:
+            from layerforge.proof import prove  # noqa: PLC0415 - asked for by few
 
-        for each in (job, *job.others):
-            findings += prove(made.tree, each, tools)
-    report = deliver(made, job, findings)
+            findings += prove(above(bases, made.tree), each, tools)
+    made = replace(made, locks=tuple(locks))
+    report = deliver(made, job, tuple(dict.fromkeys(findings)))
     remember_build(job, locks, tools.store)
     return report
 
@@ -106,14 +109,8 @@ def _make(job: Job, tools: Tools) -> Made:
     elif lock != present and not ecosystem.keep_weights(lock, job.spec, job.target):
         _note_weights(job, tools)
     left = [replace(pack, entries=stripped[pack.name].entries) for pack in packs]
-    entries = ecosystem.lay_out(left, job.target, tools)
-    included = read_includes(job.spec.include, tools.store)
-    shaken = _shaken((*entries, *included), job, tools)
-    united = unite(
-        shaken.entries,
-        same=ecosystem.same,
-        chosen=job.spec.collisions,
-    )
+    shaken = _shaken(_laid_out(left, job, tools), job, tools)
+    united = _united(shaken.entries, job)
     if not united.entries:
         raise VerifyError(
             f"{job}: nothing is in it, and Lambda takes no empty zip",
@@ -123,7 +120,7 @@ def _make(job: Job, tools: Tools) -> Made:
     trimmed = _trimmed(united, job, tools)
     return Made(
         lock=lock,
-        pins=lock.pins,
+        locks=(lock,),
         removals=(
             *chain(*(each.removals for each in stripped.values())),
             *shaken.removals,
@@ -132,6 +129,31 @@ def _make(job: Job, tools: Tools) -> Made:
         trimmed=trimmed,
         tree=_with_bytecode(trimmed, job, lock, tools),
     )
+
+
+def _laid_out(packs: Sequence[Pack], job: Job, tools: Tools) -> tuple[FileEntry, ...]:
+    """Give the files of packages at their places, and the user's own."""
+    entries = ecosystem_of(job.target).lay_out(packs, job.target, tools)
+    return (*entries, *read_includes(job.spec.include, tools.store))
+
+
+def _united(entries: Sequence[FileEntry], job: Job) -> Tree:
+    same = ecosystem_of(job.target).same
+    return unite(entries, same=same, chosen=job.spec.collisions)
+
+
+def _files_of_bases(job: Job, tools: Tools) -> tuple[FileEntry, ...]:
+    """Give the files that the layers below have, to judge this one with them."""
+    files: list[FileEntry] = []
+    for base in job.bases:
+        ecosystem = ecosystem_of(base.target)
+        packs = ecosystem.obtain(held_lock(base), base.spec, base.target, tools)
+        left = [
+            replace(pack, entries=strip(pack.entries, base.stripping).entries)
+            for pack in packs
+        ]
+        files += _united(_laid_out(left, base, tools), base)
+    return tuple(files)
 
 
 def _lock_before(job: Job, tools: Tools) -> Lock | None:
@@ -217,9 +239,9 @@ def _shaken(entries: Sequence[FileEntry], job: Job, tools: Tools) -> Stripped:
     return difference(entries, left, rule="shake")
 
 
-def _audited(tree: Tree, job: Job) -> tuple[Finding, ...]:
+def _audited(tree: Tree, job: Job, bases: Sequence[FileEntry]) -> tuple[Finding, ...]:
     """Have a layer's findings; raises `VerifyError` with every error among them."""
-    findings = audit(tree, job.target, job.spec.waivers)
+    findings = audit(tree, job.target, job.spec.waivers, bases=bases)
     errors = [finding for finding in findings if finding.is_error]
     if errors:
         raise refusal(str(job), errors)

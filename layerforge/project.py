@@ -143,6 +143,7 @@ def _project(document: Mapping[str, Any], file: Path, prefix: str) -> Project:
         layers=tuple(layers),
         runtimes=shared.runtimes,
         architectures=shared.architectures,
+        waivers=shared.waivers,
         containers=containers,
         publish=published,
         accounts=accounts,

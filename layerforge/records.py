@@ -16,7 +16,7 @@ from layerforge import __version__
 from layerforge.compressor import COMPRESSOR
 from layerforge.errors import BuildError
 from layerforge.lock import Lock
-from layerforge.manifest import BuildReport, outputs, read_manifest
+from layerforge.manifest import BuildReport, is_whole, outputs, read_manifest
 from layerforge.plan import Job, present_lock
 from layerforge.spec import include_signature
 from layerforge.store import Store
@@ -53,12 +53,9 @@ def _name(job: Job) -> str:
 
 def _record(job: Job, locks: Sequence[Lock]) -> bytes:
     report = read_manifest(job.output)
-    if report is None:
+    if report is None or not is_whole(job.output, report):
         return b""
-    try:
-        found = [path.stat() for path in outputs(job.output, report)]
-    except FileNotFoundError:
-        return b""
+    found = [path.stat() for path in outputs(job.output, report)]
     zips = [(each.st_size, each.st_mtime_ns, each.st_ino) for each in found]
     return json.dumps([_build_key(job, locks), zips]).encode()
 

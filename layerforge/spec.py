@@ -203,9 +203,9 @@ class FunctionSpec:
 class Project:
     """A configuration file's layers; ``folder`` is where its paths start from.
 
-    ``runtimes`` and ``architectures`` are those of ``[defaults]``, ``publish`` is what
-    ``[publish]`` says: they hold for recipes and for layers named on the command line
-    too.
+    ``runtimes``, ``architectures`` and ``waivers`` are those of ``[defaults]``,
+    ``publish`` is what ``[publish]`` says: they hold for recipes and for layers named
+    on the command line too.
     """
 
     folder: Path
@@ -213,6 +213,7 @@ class Project:
     layers: tuple[LayerSpec, ...] = ()
     runtimes: tuple[Runtime, ...] = ()
     architectures: tuple[Arch, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
     containers: ContainerSettings = field(default_factory=ContainerSettings)
     publish: PublishSpec = PublishSpec()
     accounts: tuple[PublishAccount, ...] = ()

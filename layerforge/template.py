@@ -36,6 +36,10 @@ requirements = {requirements}
 # system-packages = {{ dnf = ["libpq-devel"] }}   # what compiling needs there
 # imports = ["shared.models"]       # modules that must be importable, besides all
 # one-zip = true                    # one for all runtimes, where it is the same
+# provided-by = ["base"]            # leave out what these layers have
+# split = true                      # several zips, where one is too large to upload
+# waive = [{{ check = "library", path = "python/demo/**", why = "not used" }}]
+# licence-texts = true              # all packages' licences in a file beside the zip
 # max-unzipped = "200 MB"           # fail above this; Lambda's own limit always holds
 # include = {{ "src/shared" = "python/shared" }}  # files and folders of your own
 # collisions = {{ "python/a.py" = "demo" }}       # whose file it is, where two write it
@@ -58,6 +62,10 @@ package-json = "package.json"       # its lock is the package-lock.json beside i
 # imports = ["pg/lib/utils"]        # what must load, besides every package
 # one-zip = true                    # one for all runtimes, where it is the same
 # versioned-folder = true           # nodejs/node24/node_modules, not for all runtimes
+# provided-by = ["base"]            # leave out what these layers have
+# split = true                      # several zips, where one is too large to upload
+# waive = [{{ check = "library", path = "nodejs/**/demo/**", why = "not used" }}]
+# licence-texts = true              # all packages' licences in a file beside the zip
 # max-unzipped = "200 MB"           # fail above this; Lambda's own limit always holds
 # include = {{ "src/shared" = "nodejs/node_modules/shared" }}  # files of your own
 # collisions = {{ "nodejs/node_modules/.bin/a" = "demo" }}     # whose it is, of two
@@ -74,6 +82,12 @@ _PUBLISH: Final = """
 # grants = ["123456789012"]         # who else may use them; or "org:o-…", "public"
 """
 
+_FUNCTIONS: Final = """
+# [functions.api]                   # what `layerforge check` holds to Lambda's limit
+# layers = ["{name}"]               # or ARNs
+# code = "build/api.zip"            # or a folder, or bytes: "12 MB"
+"""
+
 
 def project_text(folder: Path) -> str:
     """Give the text for a project in ``folder``, which its layers are named after.
@@ -85,13 +99,14 @@ def project_text(folder: Path) -> str:
     found = [each for each in _REQUIREMENTS if (folder / each).is_file()]
     requirements = f'"{found[0]}"' if found else '["requests>=2.32"]'
     python = _PYTHON.format(name=name, requirements=requirements)
+    rest = _FUNCTIONS.format(name=name) + _PUBLISH
     if not (folder / _MANIFEST).is_file():
-        return _HEAD.format(runtimes=_quoted(_RUNTIMES[:1])) + python + _PUBLISH
+        return _HEAD.format(runtimes=_quoted(_RUNTIMES[:1])) + python + rest
     if not found:
         node = _NODE.format(name=name)
-        return _HEAD.format(runtimes=_quoted(_RUNTIMES[1:])) + node + _PUBLISH
+        return _HEAD.format(runtimes=_quoted(_RUNTIMES[1:])) + node + rest
     node = _NODE.format(name=f"{name}-node")
-    return _HEAD.format(runtimes=_quoted(_RUNTIMES)) + python + node + _PUBLISH
+    return _HEAD.format(runtimes=_quoted(_RUNTIMES)) + python + node + rest
 
 
 def _quoted(names: Sequence[str]) -> str:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from layerforge.client import Client, RangeUnsupported
-from layerforge.ecosystems.python.wheel import index_wheel, skim_wheel
+from layerforge.ecosystems.python.wheel import index_wheel
 from layerforge.errors import ArchiveError, LayerforgeError
 from layerforge.pack import Pack
-from tests.servers import Fault, Index
 from tests.wheels import make_wheel
 
 SHA256 = "0" * 64
@@ -375,105 +373,3 @@ class TestMetadata:
 def _only(contents: Contents, start: str) -> None:
     for name in [name for name in contents if not name.startswith(start)]:
         del contents[name]
-
-
-class TestSkim:
-    @pytest.fixture(autouse=True)
-    def _direct(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-    @pytest.fixture
-    def index(self, tmp_path: Path) -> Iterator[Index]:
-        folder = tmp_path / "index"
-        folder.mkdir()
-        with Index(folder) as index:
-            yield index
-
-    @pytest.fixture
-    def client(self) -> Iterator[Client]:
-        with Client(retries=0, timeout=5) as client:
-            yield client
-
-    def skim(self, index: Index, wheel: Path, client: Client) -> Pack:
-        size = wheel.stat().st_size
-        return skim_wheel(index.file_url(wheel.name), wheel.name, SHA256, size, client)
-
-    @pytest.mark.parametrize(
-        ("files", "requests"),
-        [
-            (FILES, 1),  # all of it lies in the tail
-            ({"demo/big.bin": hashlib.shake_256(b"").digest(300_000)}, 2),
-            ({f"demo/{'x' * 90}{at}.py": b"x" for at in range(500)}, 3),
-            ({".data/headers/demo.h": b"", ".data/scripts/demo": b"#!python"}, 1),
-        ],
-        ids=["small", "big", "many", "schemes"],
-    )
-    def test_foretells_what_an_index_finds(
-        self, index: Index, client: Client, files: Contents, requests: int
-    ) -> None:
-        wheel = demo(index.folder, files)
-
-        skimmed = self.skim(index, wheel, client)
-
-        whole = indexed(wheel)
-        assert skimmed.predicted
-        assert replace(skimmed, entries=(), predicted=False) == replace(
-            whole, entries=(), scripts=()
-        )
-        assert {(one.path, one.size, one.origin) for one in skimmed.entries} == {
-            (one.path, one.size, one.origin) for one in whole.entries
-        }
-        assert len(index.requests) == requests
-
-    def test_reads_little_of_a_large_wheel(self, index: Index, client: Client) -> None:
-        wheel = demo(index.folder, {"b.bin": hashlib.shake_256(b"").digest(10**6)})
-
-        self.skim(index, wheel, client)
-
-        asked = [request.headers["range"] for request in index.requests]
-        read = sum(
-            int(last) - int(first) + 1
-            for first, last in (one.removeprefix("bytes=").split("-") for one in asked)
-        )
-        assert read < 100_000
-
-    def test_leaves_servers_that_give_no_parts_to_others(
-        self, index: Index, client: Client
-    ) -> None:
-        wheel = demo(index.folder, {"b.bin": hashlib.shake_256(b"").digest(10**5)})
-        index.ranges = False
-
-        with pytest.raises(RangeUnsupported):
-            self.skim(index, wheel, client)
-
-    def test_refuses_a_wheel_without_metadata(
-        self, index: Index, client: Client
-    ) -> None:
-        wheel = rewritten(
-            demo(index.folder),
-            lambda contents: contents.__delitem__(f"{INFO}/METADATA"),
-        )
-
-        with pytest.raises(ArchiveError) as caught:
-            self.skim(index, wheel, client)
-
-        assert caught.value.message == f"{wheel.name}: {INFO}/METADATA is missing"
-
-    def test_refuses_metadata_that_does_not_inflate(
-        self, index: Index, client: Client
-    ) -> None:
-        wheel = demo(index.folder)
-        whole = bytearray(wheel.read_bytes())
-        with zipfile.ZipFile(wheel) as archive:
-            info = archive.getinfo(f"{INFO}/METADATA")
-        at = info.header_offset + 30 + len(info.filename)
-        whole[at : at + 8] = b"\xff" * 8
-        index.script(f"/files/{wheel.name}", Fault(body=bytes(whole)))
-
-        with pytest.raises(ArchiveError) as caught:
-            self.skim(index, wheel, client)
-
-        assert caught.value.message == (
-            f"{wheel.name}: {INFO}/METADATA cannot be inflated: Error -3 while "
-            "decompressing data: invalid block type"
-        )

@@ -12,6 +12,7 @@ from layerforge.ecosystems.node.installation import (
     Installation,
     identify,
     read_installation,
+    to_lock,
 )
 from layerforge.ecosystems.node.integrity import is_weak
 from layerforge.ecosystems.node.lockfiles import lock_path
@@ -30,13 +31,16 @@ def obtain_packs(
 ) -> tuple[Pack, ...]:
     """Have every package in the store, and give their packs in the lock's order.
 
-    ``base`` is the folder below /opt that holds node_modules, with a slash.
+    ``base`` is the folder below /opt that holds node_modules, with a slash. What is not
+    in the lock, as a base has it, is needed all the same: scripts may use it.
     """
-    installation = read_installation(lock_path(spec), spec, target)
+    path = lock_path(spec)
+    installation = read_installation(path, spec, target)
+    whole = to_lock(installation, path, spec, target)
     settings = read_npmrc(installation.folder)
     places = {identify(one): where for where, one in installation.packages.items()}
     _warn_of_weak(lock.pins, tools)
-    pins = {places[pin.id]: pin for pin in lock.pins}
+    pins = {places[pin.id]: pin for pin in whole.pins}
     workshop = _Workshop(
         installation=installation,
         settings=settings,
@@ -52,7 +56,7 @@ def obtain_packs(
         for where, pin in pins.items()
     }
     linked = link_bins(placed, installation.packages, base, tools.store)
-    return tuple(linked[where] for where in pins)
+    return tuple(linked[places[pin.id]] for pin in lock.pins)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,8 @@ from layerforge.client import Client, RangeUnsupported
 from layerforge.credentials import with_credentials
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.archives import CONNECTIONS, fetch_archives
-from layerforge.ecosystems.python.wheel import index_wheel, skim_wheel
+from layerforge.ecosystems.python.skim import skim_wheel
+from layerforge.ecosystems.python.wheel import index_wheel
 from layerforge.errors import FetchError
 from layerforge.events import Noted
 from layerforge.indexes import IndexSettings, machine_settings
@@ -42,6 +43,16 @@ def present_packs(pins: Sequence[Pin], tools: Tools) -> dict[str, Pack]:
     return packs
 
 
+def known_packs(pins: Sequence[Pin], tools: Tools) -> dict[str, Pack]:
+    """Give the packs of pins by name, as far as the store has them or predictions."""
+    packs = present_packs(pins, tools)
+    for pin in pins:
+        predicted = load_pack(tools.store, pin.digest, predicted=True)
+        if predicted:
+            packs.setdefault(pin.name, predicted)
+    return packs
+
+
 def fetch_packs(pins: Sequence[Pin], client: Client, tools: Tools) -> dict[str, Pack]:
     """Have the pins' wheels in the store, and give their packs by name."""
 
@@ -59,17 +70,17 @@ def learn_wheels(
 ) -> Mapping[str, Pack]:
     """Give every pin's pack, by name.
 
-    Where the store hasn't got a wheel, only its directory and metadata are read.
+    Where the store hasn't got a wheel, only its directory, its metadata and the heads
+    of its libraries are read.
     """
-    packs = present_packs(pins, tools)
-    for pin in pins:
-        predicted = load_pack(tools.store, pin.digest, predicted=True)
-        if predicted:
-            packs.setdefault(pin.name, predicted)
+    packs = known_packs(pins, tools)
     unknown = [pin for pin in pins if pin.name not in packs]
     remote = [pin for pin in unknown if pin.size and not pin.path]
-    with ThreadPoolExecutor(CONNECTIONS) as pool:
-        for pack in pool.map(lambda pin: _skim(pin, client), remote):
+    with (
+        ThreadPoolExecutor(CONNECTIONS) as readers,
+        ThreadPoolExecutor(CONNECTIONS) as pool,
+    ):
+        for pack in pool.map(lambda pin: _skim(pin, client, readers), remote):
             if pack:
                 save_pack(tools.store, pack)
                 packs[pack.name] = pack
@@ -95,8 +106,8 @@ def sized_pins(pins: Sequence[Pin], client: Client) -> tuple[Pin, ...]:
         return tuple(pool.map(sized, pins))
 
 
-def _skim(pin: Pin, client: Client) -> Pack | None:
+def _skim(pin: Pin, client: Client, readers: Executor) -> Pack | None:
     try:
-        return skim_wheel(pin.url, pin.filename, pin.digest, pin.size, client)
+        return skim_wheel(pin, client, readers)
     except RangeUnsupported:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from layerforge.ecosystems.python.wheel import SHEBANG
 from layerforge.pack import Pack
 from layerforge.store import Store
 from layerforge.target import Target
@@ -19,11 +20,24 @@ def with_shebangs(
     Wheels leave that line to whoever installs them (``#!python``, PEP 427).
     """
     line = f"#!/var/lang/bin/python{target.runtime.version}"
-    return tuple(
-        _with_first_line(entry, line, store) if entry.path in pack.scripts else entry
-        for pack in packs
-        for entry in pack.entries
-    )
+    entries = []
+    for pack in packs:
+        for entry in pack.entries:
+            if entry.path not in pack.scripts:
+                entries.append(entry)
+            elif pack.predicted:
+                entries.append(_foretold(entry, line))
+            else:
+                entries.append(_with_first_line(entry, line, store))
+    return tuple(entries)
+
+
+def _foretold(entry: FileEntry, line: str) -> FileEntry:
+    """Give a script that isn't here with the size that it will have."""
+    if entry.content is None:
+        return entry
+    size = entry.size + len(line) - len(SHEBANG)
+    return replace(entry, content=replace(entry.content, size=size), executable=True)
 
 
 def _with_first_line(entry: FileEntry, line: str, store: Store) -> FileEntry:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from layerforge.lock import Pin
 from layerforge.target import Target
 
 _WIDTH: Final = "10000"  # columns: uv's sentences are to come unbroken
+
+# It asks sysconfig, which in Python 3.11 gives threads a table that is half filled.
+_FINDING: Final = threading.Lock()
 
 
 class Unresolved(LockError):  # noqa: N818 - an answer of uv's, which is explained
@@ -112,8 +116,10 @@ class Uv:
         environment.setdefault("UV_CACHE_DIR", str(self.cache))
         if self.indexes.ca_bundle:
             environment.setdefault("SSL_CERT_FILE", self.indexes.ca_bundle)
+        with _FINDING:
+            program = uv.find_uv_bin()
         answer = subprocess.run(
-            [uv.find_uv_bin(), *arguments],
+            [program, *arguments],
             capture_output=True,
             text=True,
             check=False,

@@ -9,10 +9,8 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,23 +21,20 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
-from layerforge.client import Client
 from layerforge.ecosystems.python.audit import parse_metadata
 from layerforge.errors import ArchiveError
 from layerforge.pack import Pack
-from layerforge.tree import DEFLATED, Content, FileEntry
-from layerforge.zipdirectory import Member, NeedMore, read_directory
-from layerforge.zipformat import LOCAL_HEADER
+from layerforge.tree import FileEntry
 from layerforge.zips import index_zip
 
 ROOT: Final = "python/"
+SCRIPTS: Final = f"{ROOT}bin/"
+SHEBANG: Final = b"#!python"  # for whoever installs the wheel to complete (PEP 427)
 
-_SCRIPTS: Final = f"{ROOT}bin/"
-_TAIL: Final = 64 << 10  # bytes; holds the whole directory of most wheels
+LONGEST_DOCUMENT: Final = 64 << 20  # bytes; RECORD is held in memory
+REMEDY: Final = "The wheel is malformed: ask its maintainers, or take another version."
 
 _UNRECORDED: Final = ("RECORD", "RECORD.jws", "RECORD.p7s")
-_LONGEST_DOCUMENT: Final = 64 << 20  # bytes; RECORD is held in memory
-_REMEDY: Final = "The wheel is malformed: ask its maintainers, or take another version."
 
 
 def index_wheel(path: Path, filename: str, digest: str) -> Pack:
@@ -48,7 +43,7 @@ def index_wheel(path: Path, filename: str, digest: str) -> Pack:
     ``filename`` is the wheel's own, which ``path`` in the store hasn't got.
     """
     entries = index_zip(path, archive=filename)
-    info, pack = _lay_out(filename, digest, entries)
+    info, pack = lay_out(filename, digest, entries)
     by_name = {entry.path: entry for entry in entries}
     _check_version(filename, _document(filename, by_name, f"{info}/WHEEL"))
     _check_record(filename, info, by_name)
@@ -60,97 +55,24 @@ def index_wheel(path: Path, filename: str, digest: str) -> Pack:
         scripts=tuple(
             entry.path
             for entry in pack.entries
-            if entry.path.startswith(_SCRIPTS) and _names_python(entry)
+            if entry.path.startswith(SCRIPTS) and _names_python(entry)
         ),
         requires=tuple(map(str, metadata.requires)),
         requires_python=metadata.requires_python,
     )
 
 
-def skim_wheel(url: str, filename: str, digest: str, size: int, client: Client) -> Pack:
-    """Read just a remote wheel's directory and METADATA, by two or three requests.
-
-    The pack is a prediction: sizes are what the directory says. Raises
-    `RangeUnsupported`, other `FetchError`s, and `ArchiveError`.
-    """
-    start = max(0, size - _TAIL)
-    tail = client.read_range(url, start, size)
-    try:
-        directory = read_directory(tail, size, archive=filename)
-    except NeedMore as more:
-        tail = client.read_range(url, more.start, start) + tail
-        start = more.start
-        directory = read_directory(tail, size, archive=filename)
-    entries = [
-        FileEntry(
-            path=member.name,
-            origin="",
-            content=Content(
-                file="",
-                offset=member.header_offset,
-                length=member.compressed,
-                method=member.method,
-                size=member.size,
-                crc32=member.crc32,
-                sha256="",
-            ),
-        )
-        for member in directory.members
-        if not member.is_folder
-    ]
-    info, pack = _lay_out(filename, digest, entries)
-    for member in directory.members:
-        if member.name == f"{info}/METADATA":
-            read = partial(client.read_range, url)
-            text = _read_member(filename, member, size, (start, tail), read)
-            metadata = parse_metadata(text, filename)
-            return replace(
-                pack,
-                requires=tuple(map(str, metadata.requires)),
-                requires_python=metadata.requires_python,
-                predicted=True,
-            )
-    raise ArchiveError(f"{filename}: {info}/METADATA is missing", remedy=_REMEDY)
-
-
-def _read_member(
-    filename: str,
-    member: Member,
-    size: int,
-    known: tuple[int, bytes],
-    read: Callable[[int, int], bytes],
-) -> str:
-    start, tail = known
-    # The name may be followed by extra fields, whose length only the header tells.
-    stop = member.header_offset + LOCAL_HEADER.size + len(member.name.encode()) + 1024
-    stop = min(size, stop + member.compressed)
-    if member.header_offset >= start:
-        data = tail[member.header_offset - start :]
-    else:
-        data = read(member.header_offset, stop)
-    lengths = LOCAL_HEADER.unpack_from(data)[-2:]
-    body = data[LOCAL_HEADER.size + sum(lengths) :][: member.compressed]
-    if member.size > _LONGEST_DOCUMENT:
-        raise ArchiveError(
-            f"{filename}: {member.name} has {member.size} bytes", remedy=_REMEDY
-        )
-    try:
-        if member.method == DEFLATED:
-            body = zlib.decompressobj(-15).decompress(body, member.size)
-    except zlib.error as error:
-        raise ArchiveError(
-            f"{filename}: {member.name} cannot be inflated: {error}", remedy=_REMEDY
-        ) from error
-    return body.decode(errors="replace")
-
-
-def _lay_out(
+def lay_out(
     filename: str, digest: str, entries: Sequence[FileEntry]
 ) -> tuple[str, Pack]:
+    """Put a wheel's files where a layer has them; give its .dist-info's name too.
+
+    Raises `ArchiveError` where names and folders are not those of ``filename``.
+    """
     try:
         name, version, _, _ = parse_wheel_filename(filename)
     except InvalidWheelFilename as error:
-        raise ArchiveError(f"{filename}: {error}", remedy=_REMEDY) from error
+        raise ArchiveError(f"{filename}: {error}", remedy=REMEDY) from error
     info = _dist_info(filename, name, version, entries)
     data = info.removesuffix(".dist-info") + ".data"
     laid: list[FileEntry] = []
@@ -179,7 +101,7 @@ def _dist_info(
         has = ", ".join(found) or "none"
         raise ArchiveError(
             f"{filename}: one .dist-info folder is expected, there is {has}",
-            remedy=_REMEDY,
+            remedy=REMEDY,
         )
     own_name, _, own_version = found[0].removesuffix(".dist-info").rpartition("-")
     try:
@@ -189,7 +111,7 @@ def _dist_info(
     if not fits:
         raise ArchiveError(
             f"{filename}: its metadata is that of another package, {found[0]}",
-            remedy=_REMEDY,
+            remedy=REMEDY,
         )
     return found[0]
 
@@ -197,15 +119,13 @@ def _dist_info(
 def _document(filename: str, entries: Mapping[str, FileEntry], name: str) -> str:
     entry = entries.get(name)
     if entry is None or entry.content is None:
-        raise ArchiveError(f"{filename}: {name} is missing", remedy=_REMEDY)
-    if entry.size > _LONGEST_DOCUMENT:
-        raise ArchiveError(f"{filename}: {name} has {entry.size} bytes", remedy=_REMEDY)
+        raise ArchiveError(f"{filename}: {name} is missing", remedy=REMEDY)
+    if entry.size > LONGEST_DOCUMENT:
+        raise ArchiveError(f"{filename}: {name} has {entry.size} bytes", remedy=REMEDY)
     try:
         return entry.content.inflated().decode()
     except UnicodeDecodeError as error:
-        raise ArchiveError(
-            f"{filename}: {name} is not UTF-8", remedy=_REMEDY
-        ) from error
+        raise ArchiveError(f"{filename}: {name} is not UTF-8", remedy=REMEDY) from error
 
 
 def _check_version(filename: str, document: str) -> None:
@@ -213,7 +133,7 @@ def _check_version(filename: str, document: str) -> None:
         key, _, value = line.partition(":")
         if key == "Wheel-Version" and value.strip().partition(".")[0] == "1":
             return
-    raise ArchiveError(f"{filename}: it is not of wheel version 1", remedy=_REMEDY)
+    raise ArchiveError(f"{filename}: it is not of wheel version 1", remedy=REMEDY)
 
 
 def _check_record(filename: str, info: str, entries: Mapping[str, FileEntry]) -> None:
@@ -262,7 +182,7 @@ def _hash(entry: FileEntry, algorithm: str) -> str:
 
 
 def _record_error(filename: str, path: str, how: str) -> ArchiveError:
-    return ArchiveError(f"{filename}: {path!r}: {how}", remedy=_REMEDY)
+    return ArchiveError(f"{filename}: {path!r}: {how}", remedy=REMEDY)
 
 
 def _place(filename: str, data: str, entry: FileEntry) -> str | None:
@@ -274,7 +194,7 @@ def _place(filename: str, data: str, entry: FileEntry) -> str | None:
     if not inside:
         raise ArchiveError(
             f"{filename}: {entry.path!r} is a file, a folder is expected",
-            remedy=_REMEDY,
+            remedy=REMEDY,
         )
     match scheme:
         case "purelib" | "platlib" | "data":
@@ -286,11 +206,11 @@ def _place(filename: str, data: str, entry: FileEntry) -> str | None:
         case _:
             raise ArchiveError(
                 f"{filename}: {entry.path!r}: wheels have no scheme {scheme!r}",
-                remedy=_REMEDY,
+                remedy=REMEDY,
             )
 
 
 def _names_python(entry: FileEntry) -> bool:
-    if entry.content is None or entry.size > _LONGEST_DOCUMENT:
+    if entry.content is None or entry.size > LONGEST_DOCUMENT:
         return False
-    return entry.content.inflated().startswith(b"#!python")
+    return entry.content.inflated().startswith(SHEBANG)

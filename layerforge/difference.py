@@ -135,7 +135,7 @@ def _compare_packages(before: Layer, after: Layer) -> tuple[PackageChange, ...]:
         one, other = packages_in(before.entries), packages_in(after.entries)
     return tuple(
         _package_change(old, new)
-        for _, old, new in _changes(
+        for _, old, new in changed(
             {package.key: package for package in one},
             {package.key: package for package in other},
         )
@@ -181,7 +181,7 @@ def _identity(entry: FileEntry) -> tuple[str, bool]:
 def _compare_libraries(
     before: Iterable[FileEntry], after: Iterable[FileEntry]
 ) -> tuple[LibraryChange, ...]:
-    changes = _changes(_needed(tuple(before)), _needed(tuple(after)))
+    changes = changed(_needed(tuple(before)), _needed(tuple(after)))
     return tuple(
         LibraryChange(name=name, needed=new is not None, needed_by=new or old or ())
         for name, old, new in changes
@@ -204,7 +204,7 @@ def _needed(entries: tuple[FileEntry, ...]) -> dict[str, tuple[str, ...]]:
 def _compare_symbols(
     before: Iterable[FileEntry], after: Iterable[FileEntry]
 ) -> tuple[SymbolChange, ...]:
-    changes = _changes(_newest_symbols(before), _newest_symbols(after))
+    changes = changed(_newest_symbols(before), _newest_symbols(after))
     return tuple(
         SymbolChange(family=family, before=_dotted(old), after=_dotted(new))
         for family, old, new in changes
@@ -226,10 +226,10 @@ def _dotted(numbers: tuple[int, ...] | None) -> str:
     return ".".join(map(str, numbers or ()))
 
 
-def _changes(
+def changed(
     before: Mapping[str, T], after: Mapping[str, T]
 ) -> Iterator[tuple[str, T | None, T | None]]:
-    """Give what differs of two mappings, by key, in order."""
+    """Give what differs of two mappings, by key, in order; None where one has none."""
     for key in sorted(before.keys() | after.keys()):
         old, new = before.get(key), after.get(key)
         if old != new:

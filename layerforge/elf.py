@@ -14,8 +14,9 @@ class ElfFacts:
     """What a loader would have to know, and what the file could do without.
 
     ``versions`` are the symbol versions needed of other libraries, the highest of
-    each family (``GLIBC_2.28``, ``GLIBCXX_3.4.21``), in order. ``trimmed`` is the
-    file's size in bytes once its tail is cut: its own size where nothing is gained.
+    each family (``GLIBC_2.28``, ``GLIBCXX_3.4.21``), in order. ``rpath`` is empty
+    where there is a ``runpath``: a loader ignores it then. ``trimmed`` is the file's
+    size in bytes once its tail is cut: its own size where nothing is gained.
     ``untrimmable`` says why a tail that looks worth cutting stays.
     """
 
@@ -24,6 +25,7 @@ class ElfFacts:
     soname: str = ""
     needed: tuple[str, ...] = ()
     runpath: tuple[str, ...] = ()
+    rpath: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
     trimmed: int = 0
     untrimmable: str = ""

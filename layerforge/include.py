@@ -14,6 +14,7 @@ from typing import Final
 
 from layerforge.elf_reader import find_facts
 from layerforge.errors import ConfigError
+from layerforge.formats import foreign_format
 from layerforge.spec import Include, unreadable
 from layerforge.store import Store
 from layerforge.tree import FileEntry
@@ -52,6 +53,7 @@ def _entry(source: Path, destination: str, store: Store) -> FileEntry:
         content=store.keep(data, _TRANSFORM),
         executable=executable,
         elf=find_facts(data),
+        foreign=foreign_format(data),
     )
 
 

@@ -6,6 +6,7 @@ LD_LIBRARY_PATH, which has the image's folders first and /opt/lib last, then DT_
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,11 @@ from layerforge.tree import FileEntry, Tree
 _OPT: Final = "/opt/"
 _LAST: Final = f"{_OPT}lib"  # of Lambda's LD_LIBRARY_PATH
 _LIB: Final = "lib64"  # what $LIB stands for in Amazon Linux, on both architectures
-_SHARED: Final = {"", "lib", "node_modules", "python", "site-packages"}  # by packages
+# Folders that packages share.
+_SHARED: Final = re.compile(
+    r"/(?:bin|lib|python(?:/lib/python[\d.]+/site-packages)?|"
+    r"(?:.*/)?node_modules(?:/@[^/]+)?)?"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +32,7 @@ class Need:
     """A library that a file needs (DT_NEEDED), by ``name``.
 
     ``path`` is the layer's own file that is loaded, ``elsewhere`` one of that name to
-    which nothing leads the loader. With neither, the image has it, or it is ``missing``.
+    which nothing leads the loader. Without either it is the image's, or ``missing``.
     """
 
     name: str
@@ -109,7 +114,7 @@ class Linkage:
 
     @cached_property
     def _named(self) -> Mapping[str, list[FileEntry]]:
-        """Give libraries by the names of their files, of links to them, and their own."""
+        """Give libraries by the names of files, of links to them, and by their own."""
         named: dict[str, list[FileEntry]] = {}
         for path, entry in self._files.items():
             for name in {basename(path), cast("ElfFacts", entry.elf).soname}:
@@ -149,4 +154,4 @@ def _same_package(one: FileEntry, other: FileEntry) -> bool:
     if one.origin and other.origin:
         return one.origin == other.origin
     common = commonpath((f"/{dirname(one.path)}", f"/{dirname(other.path)}"))
-    return basename(common) not in _SHARED
+    return _SHARED.fullmatch(common) is None

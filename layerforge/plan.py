@@ -20,8 +20,9 @@ class Job:
     """One zip to make: what goes in, for which target, and where files lie.
 
     ``lock_words`` are what a user types to make its lock anew; a layer that is only
-    thought of has none, and no lock. ``others`` are the same layer for other runtimes, which the one zip must suit as it is. ``bases`` are the
-    layers that it stands on, for the same target; what they stand on comes before.
+    thought of has none, and no lock. ``others`` are the same layer for other runtimes,
+    which the one zip must suit as it is. ``bases`` are the layers that it stands on,
+    for the same target; what they stand on comes before.
     """
 
     spec: LayerSpec

@@ -9,10 +9,10 @@ from layerforge.archive import write_archive
 from layerforge.ecosystems import Tools
 from layerforge.errors import VerifyError
 from layerforge.events import Noted
+from layerforge.findings import Finding, Severity
 from layerforge.plan import Job
 from layerforge.probe import ProbeReport, ProbeResult, probe_zip
 from layerforge.tree import Tree
-from layerforge.verify import Finding, Severity
 
 
 def prove(tree: Tree, job: Job, tools: Tools) -> tuple[Finding, ...]:

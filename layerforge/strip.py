@@ -160,6 +160,7 @@ def _folder(entry: FileEntry) -> str:
     return entry.path.rpartition("/")[0]
 
 
+@cache
 def rules_for(target: Target, profile: Profile) -> tuple[StripRule, ...]:
     """Give the rules of data/strip.toml that hold for a target and a profile."""
     return tuple(

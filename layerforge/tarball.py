@@ -19,6 +19,7 @@ from typing import IO, Any, Final
 
 from layerforge.compressor import compress
 from layerforge.elf_reader import find_facts
+from layerforge.formats import foreign_format
 from layerforge.store import Store
 from layerforge.tarheaders import BLOCK, Member, describe, read_extension, read_header
 from layerforge.tree import Content, FileEntry
@@ -182,6 +183,7 @@ def _keep(member: Member, data: bytes, filled: IO[bytes], contents: str) -> File
         ),
         executable=bool(member.mode & 0o111),
         elf=find_facts(data),
+        foreign=foreign_format(data),
     )
 
 

@@ -104,6 +104,7 @@ class Runtime:
     os: str
     glibc: tuple[int, int]
     glibcxx: str
+    cxxabi: str
     sdk: tuple[str, ...]
     preview: bool = False
     deprecated: date | None = None
@@ -234,6 +235,7 @@ def _runtime(name: str, row: dict[str, Any], table: dict[str, Any]) -> Runtime:
         os=row["os"],
         glibc=tuple(system["glibc"]),
         glibcxx=system["glibcxx"],
+        cxxabi=system["cxxabi"],
         sdk=tuple(table["sdk"][row["language"]]),
         preview=row.get("preview", False),
         deprecated=row.get("deprecated"),

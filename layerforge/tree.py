@@ -87,7 +87,8 @@ class FileEntry:
     """One file or symbolic link of a layer, at ``path`` below /opt.
 
     ``origin`` is the distribution that it came with. A symbolic link has a ``link``
-    and no ``content``.
+    and no ``content``. ``foreign`` names the format of native code for another system
+    than Linux, such as Mach-O.
     """
 
     path: str
@@ -96,6 +97,7 @@ class FileEntry:
     link: str = ""
     executable: bool = False
     elf: ElfFacts | None = None
+    foreign: str = ""
 
     @property
     def size(self) -> int:

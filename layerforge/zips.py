@@ -15,6 +15,7 @@ from typing import IO, Final
 
 from layerforge import elf_reader
 from layerforge.elf import ElfFacts, is_elf
+from layerforge.formats import FOREIGN_HEAD, foreign_format
 from layerforge.tree import STORED, Content, FileEntry
 from layerforge.zipdirectory import (
     MAX_NAME,
@@ -40,7 +41,6 @@ MAX_IMAGE: Final = 512 << 20  # bytes of an ELF file that are held for its facts
 
 _TAIL: Final = 64 << 10  # bytes; holds the whole directory of most wheels
 _CHUNK: Final = 256 << 10  # bytes; small enough to stay in a core's cache
-_MAGIC: Final = 4  # bytes by which an ELF file is known
 
 
 def index_zip(
@@ -65,6 +65,16 @@ def index_zip(
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise Refused("it changed while it was read")
         return entries
+
+
+def read_zip_directory(path: Path, *, links: bool = False) -> Directory:
+    """Read what an archive's end tells, and nothing else of it.
+
+    ``links`` lets symbolic links in. Raises `ArchiveError`.
+    """
+    with naming(path.name), path.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        return _find_directory(stream, size, archive=path.name, links=links)
 
 
 def _find_directory(
@@ -93,7 +103,7 @@ def _read_members(
             length = _read_local_header(stream, member)
             trailing = end - start - length - member.compressed
             _refuse_trailing(member, trailing)
-            sha256, facts = _read_contents(stream, member)
+            sha256, facts, foreign = _read_contents(stream, member)
             _read_descriptor(stream, member, trailing)
         if member.is_folder:
             continue
@@ -115,6 +125,7 @@ def _read_members(
             content=content,
             executable=bool(member.mode & 0o111),
             elf=facts,
+            foreign=foreign,
         )
 
 
@@ -167,8 +178,13 @@ def _read_descriptor(stream: IO[bytes], member: Member, length: int) -> None:
         raise Refused("its data descriptor and the directory disagree")
 
 
-def _read_contents(stream: IO[bytes], member: Member) -> tuple[str, ElfFacts | None]:
-    """Read a member's data to its end, check it, and give its SHA-256 and ELF facts."""
+def _read_contents(
+    stream: IO[bytes], member: Member
+) -> tuple[str, ElfFacts | None, str]:
+    """Read a member's data to its end and check it.
+
+    Gives its SHA-256, its ELF facts, and which other system's native code it is.
+    """
     digest = hashlib.sha256()
     crc32 = size = 0
     head = b""
@@ -177,11 +193,11 @@ def _read_contents(stream: IO[bytes], member: Member) -> tuple[str, ElfFacts | N
     for chunk in chunks if member.method == STORED else _inflated(chunks):
         if size + len(chunk) > member.size:
             raise Refused(f"it inflates to more than {member.size} bytes")
-        if len(head) < _MAGIC:
-            head += chunk[: _MAGIC - len(head)]
-            if is_elf(head) and member.size <= MAX_IMAGE:
+        if len(head) < FOREIGN_HEAD:
+            head += chunk[: FOREIGN_HEAD - len(head)]
+            if image is None and is_elf(head) and member.size <= MAX_IMAGE:
                 image = bytearray(member.size)
-                image[:_MAGIC] = head
+                image[: len(head)] = head
         if image is not None:
             image[size : size + len(chunk)] = chunk
         digest.update(chunk)
@@ -191,7 +207,8 @@ def _read_contents(stream: IO[bytes], member: Member) -> tuple[str, ElfFacts | N
         raise Refused(f"it inflates to {size} bytes, not to {member.size}")
     if crc32 != member.crc32:
         raise Refused("its contents do not have its checksum")
-    return digest.hexdigest(), elf_reader.find_facts(image or b"")
+    facts = elf_reader.find_facts(image or b"")
+    return digest.hexdigest(), facts, foreign_format(head)
 
 
 def _chunks(stream: IO[bytes], length: int) -> Iterator[bytes]:

@@ -1,8 +1,9 @@
 """Measure `layerforge build` beside its peers and beside the floor, in one run.
 
-    scripts/bench [--runs N] [--json] [--imports] [SET...]
+    scripts/bench [--runs N] [--json] [--imports] [--check] [SET...]
 
-With --imports it is instead how long a cold start imports all of a layer, with bytecode
+With --check it is `layerforge check` of ten layers of a set for five targets each. With
+--imports it is instead how long a cold start imports all of a layer, with bytecode
 and without, in the runtime's image under Lambda's runtime interface.
 
 Each way makes a zip of the same packages for the same target, with everything that it
@@ -218,6 +219,25 @@ def probed(path: Path) -> float:
     return float(layer["probe"]["import_milliseconds"])
 
 
+def checks(packages: Sequence[str], runs: int) -> float:
+    """Check ten layers for five targets so many times; give the median of seconds."""
+    here = Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="layerforge-bench-") as name:
+        folder = Path(name)
+        runtimes = [f"python3.{minor}" for minor in range(10, 15)]
+        lines = [f"[defaults]\nruntimes = {runtimes}\narchitectures = ['{ARCH}']"]
+        lines += [
+            f"[layers.bench{number}]\nrequirements = {list(packages)}"
+            for number in range(10)
+        ]
+        (folder / "layerforge.toml").write_text("\n".join(lines))
+        timed((BINARIES / "layerforge", "lock", "--quiet"), folder)
+        command = (BINARIES / "layerforge", "check", "--quiet")
+        seconds = [timed(command, folder)[0] for _ in range(runs)]
+        os.chdir(here)
+    return statistics.median(seconds)
+
+
 def rows(compared: Sequence[Way]) -> list[dict[str, object]]:
     """Give the figures of each way; `times` is how often the first fits into it."""
     first = statistics.median(compared[0].seconds)
@@ -238,6 +258,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--imports", action="store_true")
+    parser.add_argument("--check", action="store_true")
     parser.add_argument("sets", nargs="*", metavar="SET", help=" ".join(SETS))
     arguments = parser.parse_args()
     if arguments.imports:
@@ -245,6 +266,11 @@ def main() -> None:
             print(f"{name}: {' + '.join(PYTHON_SETS[name])}, python3.13 x86_64")
             for way, milliseconds in imports(PYTHON_SETS[name], arguments.runs).items():
                 print(f"  {way:46}{milliseconds:>8,.0f} ms")
+        return
+    if arguments.check:
+        for name in arguments.sets or PYTHON_SETS:
+            seconds = checks(PYTHON_SETS[name], arguments.runs)
+            print(f"{name}: layerforge check of 50 locks{seconds:>25.3f} s")
         return
     results = {
         name: rows(measure(name, arguments.runs)) for name in arguments.sets or SETS

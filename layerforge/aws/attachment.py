@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from layerforge.aws.budget import Budget
 from layerforge.aws.functions import LATEST, Function, HeldLayer
 from layerforge.aws.names import Layers
 from layerforge.aws.versions import PublishedVersion
 from layerforge.errors import ConfigError, PublishError
-from layerforge.limits import UNZIPPED_LIMIT
-
-MOST_LAYERS: Final = 5
-"""Layers that a function may hold."""
+from layerforge.limits import MOST_LAYERS, UNZIPPED_LIMIT
 
 Measure = Callable[[Function], Budget]
 

@@ -20,10 +20,13 @@ from layerforge.cli.console import Console
 _COMMANDS: Final = {
     "build": "build",
     "lock": "lock",
+    "size": "size",
+    "check": "check",
     "plan": "plan",
     "export": "export",
     "inspect": "inspect",
     "verify": "verify",
+    "explain": "explain",
     "publish": "publish",
     "list": "listing",
     "budget": "budget",

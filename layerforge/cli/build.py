@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from layerforge.cli.console import Console, error_document
+from layerforge.cli.findings import tell_findings
 from layerforge.cli.options import (
     console_of,
     console_options,
@@ -21,7 +22,6 @@ from layerforge.cli.options import (
 )
 from layerforge.ecosystems import Tools
 from layerforge.errors import LayerforgeError
-from layerforge.findings import Severity
 from layerforge.manifest import BuildReport, outputs, read_manifest, to_document
 from layerforge.plan import Job
 from layerforge.project import find_project
@@ -84,13 +84,7 @@ def _build(job: Job, tools: Tools, *, force: bool, probe: bool) -> BuildReport:
 
 
 def _show(job: Job, report: BuildReport, console: Console) -> None:
-    for finding in report.findings:
-        place = f"{finding.path}: " if finding.path else ""
-        text = f"{place}{finding.message}"
-        if finding.severity is Severity.NOTE:
-            console.say(text)
-        else:
-            console.warn(f"{text}\n  {finding.remedy}" if finding.remedy else text)
+    tell_findings(report.findings, console)
     if report.unchanged:
         console.say(f"{report.layer} for {report.target}: unchanged")
     else:

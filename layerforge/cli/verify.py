@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from layerforge.archive import write_archive
+from layerforge.audit import above
 from layerforge.cli.console import Console, error_document
+from layerforge.cli.findings import find_check, tell_findings
 from layerforge.cli.options import (
     console_of,
     console_options,
@@ -17,19 +21,44 @@ from layerforge.cli.options import (
     store_of,
     store_options,
 )
+from layerforge.cli.static import (
+    Asked,
+    bases_of,
+    error_of,
+    targets_of,
+    verify_statically,
+    waivers_for,
+)
 from layerforge.containers.service import Containers
-from layerforge.ecosystems import Tools, ecosystem_of
-from layerforge.errors import ArchiveError, ConfigError, LayerforgeError, VerifyError
+from layerforge.ecosystems import Tools
+from layerforge.errors import ConfigError, LayerforgeError, VerifyError
+from layerforge.examination import examine_tree, read_bases, read_layer
+from layerforge.fields import Wrong, a_size
+from layerforge.findings import Finding, Waiver
 from layerforge.manifest import BuildReport, read_manifest
-from layerforge.probe import ProbeReport, probe_zip
 from layerforge.project import find_project
 from layerforge.reports.columns import counted
 from layerforge.reports.paths import shown_path
-from layerforge.reports.probes import probe_document, probe_text
-from layerforge.target import Target, find_arch, find_runtime
-from layerforge.tree import Tree
-from layerforge.verify import Finding, Severity, verify, verify_size, verify_zip
-from layerforge.zips import index_zip
+from layerforge.spec import Project
+from layerforge.target import Target
+
+if TYPE_CHECKING:
+    from layerforge.probe import ProbeReport
+
+
+class _Size(click.ParamType[int]):
+    """Bytes, as layerforge.toml has them: a number, "200 MB", "190 MiB"."""
+
+    name = "size"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        given = str(value)
+        try:
+            return a_size(int(given) if given.isdecimal() else given)
+        except Wrong as wrong:
+            self.fail(f"{value!r} is not {wrong.expected}", param, ctx)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,24 +71,29 @@ class _Verified:
 
     @property
     def error(self) -> VerifyError | None:
-        wrong = [one for one in self.findings if one.severity is Severity.ERROR]
         failed = self.probe.failed
         if failed:
             count = counted(len(self.probe.modules), "module")
             return VerifyError(f"{len(failed)} of {count} can't be imported")
-        return VerifyError(wrong[0].message, remedy=wrong[0].remedy) if wrong else None
+        return error_of(self.findings)
 
 
-@click.command("verify", epilog="Try: layerforge verify dist/web-python3.13-arm64.zip")
+@click.command(
+    "verify", epilog="Try: layerforge verify --static dist/web-python3.13-arm64.zip"
+)
 @click.argument(
     "archives",
-    metavar="ZIP...",
+    metavar="FILE...",
     nargs=-1,
     required=True,
     type=click.Path(path_type=Path),
 )
 @click.option("--runtime", default="", help="The runtime, where no manifest tells.")
 @click.option("--arch", default="", help="The architecture, where no manifest tells.")
+@click.option("--static", is_flag=True, help="Import nothing: read and check alone.")
+@click.option("--only", multiple=True, help="A check to keep to, with --static.")
+@click.option("--max-unzipped", type=_Size(), help="A limit of yours, with --static.")
+@click.option("--no-waivers", is_flag=True, help="Tell what layerforge.toml waives.")
 @click.option("--local", is_flag=True, help="Import on this machine.")
 @click.option("--import", "imports", multiple=True, help="A further module to import.")
 @container_options
@@ -71,10 +105,48 @@ def command(archives: tuple[Path, ...], **options: Any) -> None:  # noqa: ANN401
     Its files are checked first. Then every module is imported in the runtime itself,
     in a container. Where none can be had, or with --local, that is done on this
     machine, which proves less.
+
+    With --static nothing is run, and any layer's zip will do, whoever built it: where
+    nothing says what it is for, its files are asked. A wheel, an sdist or an npm
+    tarball is read as strictly as a build reads it.
     """
     console = console_of(options)
+    _refuse_mixture(options)
+    project = find_project(Path.cwd())
+    if options["static"]:
+        asked = Asked(
+            runtime=options["runtime"],
+            arch=options["arch"],
+            only=frozenset(find_check(name).id for name in options["only"]),
+            most=options["max_unzipped"],
+            waiving=not options["no_waivers"],
+        )
+        verify_statically(archives, asked, project, console)
+    else:
+        _prove(archives, options, project, console)
+
+
+def _refuse_mixture(options: dict[str, Any]) -> None:
+    """Raise `ConfigError` for options of the static checks and of imports at once."""
+    wrong = ("local", "imports") if options["static"] else ("only", "max_unzipped")
+    for name in wrong:
+        if options[name]:
+            option = "--" + name.removesuffix("s").replace("_", "-")
+            raise ConfigError(
+                f"{option} is for verify {'without' if options['static'] else 'with'} "
+                "--static",
+                remedy="Leave one of them out." if options["static"] else "Give both.",
+            )
+
+
+def _prove(
+    archives: tuple[Path, ...],
+    options: dict[str, Any],
+    project: Project,
+    console: Console,
+) -> None:
     image = options.pop("image")
-    settings = find_project(Path.cwd()).containers
+    settings = project.containers
     settings = replace(settings, image=image) if image else settings
     documents: list[dict[str, Any]] = []
     failures: list[LayerforgeError] = []
@@ -82,7 +154,7 @@ def command(archives: tuple[Path, ...], **options: Any) -> None:  # noqa: ANN401
     with console.listening() as listen, Containers(settings, listen) as containers:
         tools = Tools(store=store, containers=containers, listen=listen)
         for archive in archives:
-            for document, failure in _each(archive, options, tools, console):
+            for document, failure in _each(archive, options, project, tools, console):
                 documents.append(document)
                 failures += [failure] if failure else []
     if console.json:
@@ -94,6 +166,7 @@ def command(archives: tuple[Path, ...], **options: Any) -> None:  # noqa: ANN401
 def _each(
     archive: Path,
     options: dict[str, Any],
+    project: Project,
     tools: Tools,
     console: Console,
 ) -> Iterator[tuple[dict[str, Any], LayerforgeError | None]]:
@@ -104,9 +177,10 @@ def _each(
     except LayerforgeError as error:
         yield _refused(archive, {}, error, console), error
         return
+    waivers = () if options["no_waivers"] else waivers_for(manifest, project)
     for target in targets:
         try:
-            verified = _verified(archive, target, manifest, options, tools)
+            verified = _verified(archive, target, waivers, options, tools)
         except LayerforgeError as error:
             yield _refused(archive, {}, error, console), error
             continue
@@ -130,31 +204,29 @@ def _refused(
 def _verified(
     archive: Path,
     target: Target,
-    manifest: BuildReport | None,
+    waivers: Sequence[Waiver],
     options: dict[str, Any],
     tools: Tools,
 ) -> _Verified:
-    try:
-        entries = index_zip(archive, links=True)
-    except ArchiveError as error:
-        remedy = "Build it anew: Lambda, or what reads it there, may refuse it as well."
-        raise ArchiveError(error.message, remedy=remedy) from error
-    tree = Tree(tuple(sorted(entries, key=lambda entry: entry.path)))
-    findings = (
-        *verify_size(tree.size, None),
-        *verify(tree, target),
-        *ecosystem_of(target).verify(tree, target),
-        *verify_zip(archive.stat().st_size),
-    )
-    probe = probe_zip(
-        archive,
-        tree,
-        target,
-        tools,
-        imports=(*(manifest.imports if manifest else ()), *options["imports"]),
-        local=options["local"],
-        shaken=manifest is not None and manifest.shaken,
-    )
+    from layerforge.probe import probe_zip  # noqa: PLC0415 - nothing static needs it
+
+    manifest = read_manifest(archive)
+    tree = read_layer(archive)
+    bases = read_bases(bases_of(archive, manifest))
+    whole = above(bases, tree)
+    with tempfile.TemporaryDirectory(prefix="layerforge-") as folder:
+        # What a layer stands on is there when a function imports it.
+        trial = Path(folder, archive.name)
+        probe = probe_zip(
+            write_archive(whole, trial).path if bases else archive,
+            whole,
+            target,
+            tools,
+            imports=(*(manifest.imports if manifest else ()), *options["imports"]),
+            local=options["local"],
+            shaken=manifest is not None and manifest.shaken,
+        )
+    findings = examine_tree(archive, tree, target, waivers, bases)
     return _Verified(target=target, findings=findings, probe=probe)
 
 
@@ -166,19 +238,18 @@ def _targets(
             "there is no such file",
             remedy="Name a zip; layerforge build prints the paths of those it makes.",
         )
-    runtimes = (runtime,) if runtime else manifest.runtimes if manifest else ()
-    arch = arch or (manifest.architecture if manifest else "")
-    if not runtimes or not arch:
+    targets = targets_of(runtime, arch, manifest)
+    if not targets:
         raise ConfigError(
             "no manifest lies beside it that tells what it is for",
             remedy="Say it: --runtime python3.13 --arch arm64",
         )
-    return tuple(
-        Target(runtime=find_runtime(name), arch=find_arch(arch)) for name in runtimes
-    )
+    return targets
 
 
 def _document(verified: _Verified) -> dict[str, Any]:
+    from layerforge.reports.probes import probe_document  # noqa: PLC0415 - as above
+
     return {
         "target": str(verified.target),
         "findings": [asdict(finding) for finding in verified.findings],
@@ -187,11 +258,9 @@ def _document(verified: _Verified) -> dict[str, Any]:
 
 
 def _show(archive: Path, verified: _Verified, console: Console) -> None:
-    for finding in verified.findings:
-        place = f"{finding.path}: " if finding.path else ""
-        remedy = f"\n  {finding.remedy}" if finding.remedy else ""
-        show = console.say if finding.severity is Severity.NOTE else console.warn
-        show(f"{place}{finding.message}{remedy}")
+    from layerforge.reports.probes import probe_text  # noqa: PLC0415 - as above
+
+    tell_findings(verified.findings, console)
     if not console.json:
         title = f"{shown_path(archive)} for {verified.target}"
         console.result(f"{title}\n{probe_text(verified.probe)}", {})

@@ -6,21 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from layerforge.containers.image import Image
 from layerforge.containers.service import Containers
 from layerforge.containers.settings import SystemPackages
 from layerforge.events import Listener, silent
-from layerforge.imports import Importer
+from layerforge.findings import Finding
 from layerforge.indexes import IndexSettings
 from layerforge.lock import Lock, Pin
-from layerforge.pack import Pack
 from layerforge.spec import LayerSpec
 from layerforge.store import Store
 from layerforge.target import Target
 from layerforge.tree import FileEntry, Tree
-from layerforge.verify import Finding
+
+if TYPE_CHECKING:  # each costs start-up time
+    from layerforge.bases import Base
+    from layerforge.containers.image import Image
+    from layerforge.imports import Importer
+    from layerforge.pack import Pack
+    from layerforge.weighed import Weighed
 
 _MODULES: Final = {
     "node": "layerforge.ecosystems.node",
@@ -51,11 +55,13 @@ class Ecosystem(Protocol):
         tools: Tools,
         *,
         preferred: Sequence[Pin],
+        bases: Sequence[Base] = (),
     ) -> tuple[Lock, Mapping[str, Pack]]:
         """Make a lock, and give what is known of each pin's archive, by its id.
 
-        ``preferred`` pins stay where they can. Archives that aren't in the store are
-        not fetched, where less tells what they need and weigh.
+        ``preferred`` pins stay where they can, and so do those of ``bases``, before
+        them. Archives that aren't in the store are not fetched, where less tells what
+        they need and weigh.
         """
 
     def hold(self, lock: Lock, path: Path, spec: LayerSpec, target: Target) -> None:
@@ -72,6 +78,19 @@ class Ecosystem(Protocol):
         What is a source is compiled in a container, once.
         """
 
+    def learn(
+        self, lock: Lock, spec: LayerSpec, target: Target, tools: Tools
+    ) -> Mapping[str, Pack]:
+        """Give what is known of each pin's archive, by its id.
+
+        None is fetched that can be looked at from afar, or has been.
+        """
+
+    def foresee(
+        self, spec: LayerSpec, target: Target, tools: Tools, bases: Sequence[Base]
+    ) -> tuple[Lock, Mapping[str, Pack]]:
+        """Give what `resolve` would for a first lock, and write to the store alone."""
+
     def shake(
         self,
         entries: Sequence[FileEntry],
@@ -83,6 +102,9 @@ class Ecosystem(Protocol):
 
     def verify(self, tree: Tree, target: Target) -> tuple[Finding, ...]:
         """Find what this language's runtime would not take."""
+
+    def loaded(self, tree: Tree, target: Target) -> frozenset[str]:
+        """Name the native files that importing the layer's top-level modules loads."""
 
     def lay_out(
         self, packs: Sequence[Pack], target: Target, tools: Tools
@@ -136,6 +158,15 @@ class Ecosystem(Protocol):
         Says whether that could be done: no build changes a lock.
         """
 
+    def recalls(self, name: str) -> bool:
+        """Say whether a file of this name has what a layer's packages weigh."""
+
+    def recall(self, data: bytes, path: Path) -> Weighed | None:
+        """Read such a file's bytes of an earlier day, if it says it of all packages.
+
+        Raises `LockError` where it can't be read.
+        """
+
     def export(self, lock: Lock) -> str:
         """Give a lock for the tools of its language that can't read it as it is.
 
@@ -147,3 +178,9 @@ def ecosystem_of(target: Target) -> Ecosystem:
     """Give the ecosystem of a target's language."""
     module = import_module(_MODULES[target.runtime.language])
     return cast("Ecosystem", module.ECOSYSTEM)
+
+
+def all_ecosystems() -> tuple[Ecosystem, ...]:
+    """Give the ecosystem of every language."""
+    modules = map(import_module, _MODULES.values())
+    return tuple(cast("Ecosystem", module.ECOSYSTEM) for module in modules)

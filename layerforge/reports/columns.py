@@ -32,6 +32,11 @@ def bytes_of(number: int) -> str:
     return f"{number:,}"
 
 
+def signed(number: int) -> str:
+    """Write by how many bytes something is more or less."""
+    return f"{number:+,}" if number else "0"
+
+
 def counted(number: int, noun: str) -> str:
     """Write how many there are: one file, two files."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -17,7 +17,8 @@ from layerforge.difference import (
     PackageChange,
 )
 from layerforge.limits import UNZIPPED_LIMIT
-from layerforge.reports.columns import bytes_of, clipped, columns, counted
+from layerforge.reports.columns import bytes_of, clipped, columns, counted, signed
+from layerforge.reports.markdown import code, table
 from layerforge.reports.paths import shown_place
 
 _NAME_WIDTH: Final = 32
@@ -62,7 +63,7 @@ def difference_text(difference: Difference) -> str:
 def difference_markdown(difference: Difference) -> str:
     """Say what changes in GitHub's Markdown, for a comment on a pull request."""
     lines = [
-        f"### {_code(difference.before.place)} → {_code(difference.after.place)}",
+        f"### {code(difference.before.place)} → {code(difference.after.place)}",
         "",
     ]
     verdict = _verdict(difference)
@@ -70,19 +71,19 @@ def difference_markdown(difference: Difference) -> str:
         lines += [f"{verdict[:1].upper()}{verdict[1:]}.", ""]
     if difference.same_bytes:
         return "\n".join(lines[:-1])
-    lines += _table(_sums(difference), right="<>>>")
+    lines += table(_sums(difference), right="<>>>")
     if difference.packages:
         head, *rows = _package_rows(difference)
-        rows = [(_code(name), *others) for name, *others in rows]
-        lines += ["", *_table([head, *rows], right="<<<>")]
-    rows = _runtime_rows(difference, _code)
+        rows = [(code(name), *others) for name, *others in rows]
+        lines += ["", *table([head, *rows], right="<<<>")]
+    rows = _runtime_rows(difference, code)
     if rows:
-        lines += ["", *_table([("the runtime must have", "", "for"), *rows])]
+        lines += ["", *table([("the runtime must have", "", "for"), *rows])]
     if difference.files:
-        rows = _file_rows(difference, _LISTED, _code)
+        rows = _file_rows(difference, _LISTED, code)
         summary = _counts(difference.files)
         lines += ["", f"<details><summary>{summary}</summary>", ""]
-        lines += _table([("bytes", "file"), *rows], right=">")
+        lines += table([("bytes", "file"), *rows], right=">")
         lines += ["", *_rest(difference, _LISTED), "</details>"]
     return "\n".join(lines)
 
@@ -130,7 +131,7 @@ def _sums(difference: Difference) -> list[_Row]:
         ("files", len(before.entries), len(after.entries)),
     ]
     rows = [
-        (name, f"{one:,}", f"{other:,}", _signed(other - one))
+        (name, f"{one:,}", f"{other:,}", signed(other - one))
         for name, one, other in pairs
     ]
     return [("", "before", "after", "change"), *rows]
@@ -147,7 +148,7 @@ def _package_row(change: PackageChange, width: int) -> _Row:
         for version in (change.before, change.after)
     )
     name = shown_place(change.name, change.location, width)
-    return name, *versions, _signed(change.growth)
+    return name, *versions, signed(change.growth)
 
 
 def _file_rows(
@@ -157,7 +158,7 @@ def _file_rows(
     ordered = sorted(
         difference.files, key=lambda change: (-abs(change.growth), change.path)
     )
-    return [(_signed(change.growth), shown(change.path)) for change in ordered[:most]]
+    return [(signed(change.growth), shown(change.path)) for change in ordered[:most]]
 
 
 def _runtime_rows(difference: Difference, shown: Callable[[str], str]) -> list[_Row]:
@@ -188,23 +189,5 @@ def _rest(difference: Difference, shown: int) -> list[str]:
     return [f"and {more:,} more"] if more > 0 else []
 
 
-def _signed(number: int) -> str:
-    return f"{number:+,}" if number else "0"
-
-
 def _indented(lines: Iterable[str]) -> list[str]:
     return [f"  {line}" for line in lines]
-
-
-def _table(rows: Sequence[Sequence[str]], *, right: str = "") -> list[str]:
-    """Write rows as a table of GitHub's, the first of them its head."""
-    head, *others = rows
-    signs = right.ljust(len(head), "<")
-    rule = ["--:" if sign == ">" else "---" for sign in signs]
-    return [f"| {' | '.join(row)} |" for row in (head, rule, *others)]
-
-
-def _code(text: str) -> str:
-    """Write a name as code; a pipe would end a table's cell even there."""
-    text = text.replace("|", r"\|").replace("`", "'")
-    return f"`{text}`"

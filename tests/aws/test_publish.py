@@ -360,6 +360,20 @@ class TestCommand:
 
         assert found.stdout.splitlines() == arns()
 
+    def test_publishes_every_part_of_a_divided_layer(self, project: Path) -> None:
+        names = [
+            write_built(project / "dist", f"x = {part}", layer=part, part_of="web")[1]
+            for part in ("web-1", "web-2")
+        ]
+        write_built(project / "dist", parts=tuple(one.zip for one in names), zip="")
+
+        found = run("web", "--region", "eu-west-1")
+
+        assert found.stdout.splitlines() == [
+            f"arn:aws:lambda:eu-west-1:000000000000:layer:{part}-python313-arm64:1"
+            for part in ("web-1", "web-2")
+        ]
+
     def test_publishes_in_all_accounts(self, project: Path) -> None:
         with (project / "layerforge.toml").open("a") as toml:
             toml.write(

@@ -42,8 +42,14 @@ def built(program: Program) -> Program:
 def zipped(program: Program, modules: dict[str, str]) -> str:
     with zipfile.ZipFile(program.folder / "layer.zip", "w") as archive:
         for name, text in modules.items():
-            archive.writestr(f"python/{name}.py", text)
+            _write(archive, f"python/{name}.py", text)
     return "layer.zip"
+
+
+def _write(archive: zipfile.ZipFile, name: str, text: str) -> None:
+    member = zipfile.ZipInfo(name)
+    member.external_attr = 0o100644 << 16  # zipfile's own default is 600
+    archive.writestr(member, text)
 
 
 def timeless(ran: Outcome) -> str:
@@ -172,7 +178,7 @@ def test_a_layer_for_node_is_proven_by_the_node_of_this_machine(
         pytest.skip("no Node.js of a runtime is on PATH")
     with zipfile.ZipFile(verifier.folder / "layer.zip", "w") as archive:
         for name, text in {"good": "", "bad": "null.x"}.items():
-            archive.writestr(f"nodejs/node_modules/{name}/index.js", text)
+            _write(archive, f"nodejs/node_modules/{name}/index.js", text)
     words = ("--runtime", f"nodejs{version}.x", "--arch", str(ARCH))
 
     ran = verifier("verify", "layer.zip", *words, "--local", "--import", "good/gone")

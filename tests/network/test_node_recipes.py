@@ -31,7 +31,7 @@ from layerforge.spec import LayerSpec, Project
 from layerforge.store import Store
 from layerforge.strip import Profile
 from layerforge.tree import Tree
-from layerforge.verify import Severity
+from layerforge.findings import Severity
 from layerforge.zips import index_zip
 
 pytestmark = [

@@ -33,7 +33,7 @@ from layerforge.recipes import find_recipe, recipe_names
 from layerforge.spec import LayerSpec, Project, Requirements
 from layerforge.store import Store
 from layerforge.strip import Profile
-from layerforge.verify import Severity
+from layerforge.findings import Severity
 
 pytestmark = [
     pytest.mark.network,

@@ -97,10 +97,13 @@ def test_commands_are_listed_in_the_order_in_which_they_are_met() -> None:
     assert names == [
         "build",
         "lock",
+        "size",
+        "check",
         "plan",
         "export",
         "inspect",
         "verify",
+        "explain",
         "publish",
         "list",
         "budget",

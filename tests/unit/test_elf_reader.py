@@ -52,19 +52,21 @@ def test_a_librarys_needs_are_read(library: bytes) -> None:
     assert facts.soname == "liblib.so.3"
     assert facts.needed == ("libdep.so",)
     assert facts.runpath == ("$ORIGIN", "/opt/lib")
+    assert facts.rpath == ()
 
 
 def test_the_versions_needed_of_another_library_are_read(library: bytes) -> None:
     assert read_facts(library).versions == ("DEP_1.10", "DEP_PRIVATE")
 
 
-def test_an_rpath_counts_where_there_is_no_runpath(workshop: Workshop) -> None:
+def test_an_rpath_is_told_apart_from_a_runpath(workshop: Workshop) -> None:
     image = workshop.compile(
         *("int x;", "librpath.so", "-shared", "-nostdlib"),
         *("-Wl,--disable-new-dtags", "-Wl,-rpath,/opt/old"),
     )
 
-    assert read_facts(image).runpath == ("/opt/old",)
+    facts = read_facts(image)
+    assert (facts.rpath, facts.runpath) == (("/opt/old",), ())
 
 
 def test_needs_are_found_without_a_section_table(library: bytes) -> None:

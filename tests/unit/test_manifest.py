@@ -17,7 +17,7 @@ from layerforge.manifest import (
     to_document,
 )
 from layerforge.strip import Removal
-from layerforge.verify import Finding, Severity
+from layerforge.findings import Finding, Severity
 
 REPORT = BuildReport(
     layer="wéb",

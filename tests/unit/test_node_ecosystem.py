@@ -25,7 +25,7 @@ from layerforge.records import last_build
 from layerforge.spec import LayerSpec
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
-from layerforge.verify import Severity
+from layerforge.findings import Severity
 from tests.registry import integrity_of, lock_of, make_tarball
 
 ARM: Final = Target(runtime=find_runtime("nodejs22.x"), arch=Arch.ARM64)

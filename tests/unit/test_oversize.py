@@ -11,7 +11,8 @@ from layerforge.spec import LayerSpec
 from layerforge.strip import Profile
 from layerforge.target import Target, find_arch, find_runtime
 from layerforge.tree import Content, FileEntry
-from layerforge.verify import Finding, verify_size
+from layerforge.findings import Finding
+from layerforge.verify import verify_size
 
 LIMIT = 262_144_000
 TARGET = Target(runtime=find_runtime("python3.12"), arch=find_arch("x86_64"))

@@ -491,8 +491,8 @@ class TestMistakes:
                 "Lambda's. Lambda has x86_64 and arm64."
             ),
             (
-                "colour: unknown; known here: containers, defaults, docker, layers, "
-                "publish"
+                "colour: unknown; known here: containers, defaults, docker, "
+                "functions, layers, publish"
             ),
         ]
 

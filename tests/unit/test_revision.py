@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from layerforge.revision import git_revision, project_version
+from layerforge.errors import ConfigError
+from layerforge.revision import files_at, git_revision, project_version
 
 
 def git(folder: Path, *words: str) -> str:
@@ -69,3 +70,81 @@ def test_there_may_be_no_version(tmp_path: Path, text: str) -> None:
     (tmp_path / "package.json").write_text(text)
 
     assert project_version(tmp_path) == ""
+
+
+def contents(folder: Path, revision: str = "HEAD") -> dict[str, bytes]:
+    found = files_at(folder, revision, lambda _path: True)
+    return {str(path): data for path, data in found.items()}
+
+
+def refused(folder: Path, revision: str = "HEAD") -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        contents(folder, revision)
+    return caught.value
+
+
+def test_files_are_as_they_were_at_a_revision(checkout: Path) -> None:
+    (checkout / "file").write_text("two")
+
+    assert contents(checkout) == {"file": b"one"}
+
+
+def test_files_are_told_from_the_folder_that_is_asked(checkout: Path) -> None:
+    inner = checkout / "in ner"
+    inner.mkdir()
+    odd = {"ö\n": b"", "b": b"1\n\n2 blob 3\n"}
+    for name, data in odd.items():
+        (inner / name).write_bytes(data)
+    git(checkout, "add", ".")
+    git(checkout, "commit", "--quiet", "-m", "two")
+
+    assert contents(inner) == odd
+
+
+def test_only_wanted_files_are_read(checkout: Path) -> None:
+    assert files_at(checkout, "HEAD", lambda path: path.name == "none") == {}
+
+
+@pytest.mark.parametrize("revision", ["nope", "", "HEAD^{tree}", "--all", "HEAD:file"])
+def test_a_revision_that_is_none_is_refused(checkout: Path, revision: str) -> None:
+    error = refused(checkout, revision)
+
+    assert error.message == f"git knows no revision {revision!r} here"
+    assert error.remedy == (
+        "Name a branch, a tag or a commit: git fetch brings those of others."
+    )
+
+
+def test_a_shallow_clone_says_how_to_fetch_more(checkout: Path, tmp_path: Path) -> None:
+    git(checkout, "commit", "--quiet", "--allow-empty", "-m", "two")
+    shallow = tmp_path / "shallow"
+    git(checkout, "clone", "--quiet", "--depth=1", checkout.as_uri(), str(shallow))
+
+    error = refused(shallow, "HEAD^")
+
+    assert error.message == "git knows no revision 'HEAD^' here: the clone is shallow"
+    assert error.remedy == (
+        "Fetch what is missing: git fetch --unshallow (for actions/checkout, "
+        "fetch-depth: 0)."
+    )
+
+
+def test_outside_of_a_repository_git_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+
+    assert refused(tmp_path).message.startswith(
+        f"git rev-parse in {tmp_path}: not a git repository"
+    )
+
+
+def test_without_git_there_is_no_earlier_revision(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+
+    error = refused(checkout)
+
+    assert error.message == "there is no git here to ask for an earlier revision"
+    assert error.remedy == "Install it, or leave out --against."

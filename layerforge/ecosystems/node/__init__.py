@@ -10,27 +10,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from layerforge.containers.image import Image
 from layerforge.containers.settings import SystemPackages
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.installation import read_installation, to_lock
-from layerforge.ecosystems.node.ledgerfile import with_ledger, write_ledger
+from layerforge.ecosystems.node.ledgerfile import (
+    parse_ledger,
+    with_ledger,
+    write_ledger,
+)
 from layerforge.ecosystems.node.lockfiles import (
+    LEDGER,
     hold_to_inputs,
     ledger_path,
     lock_path,
 )
 from layerforge.ecosystems.node.packagelock import MODULES
 from layerforge.errors import BuildError, ConfigError
-from layerforge.imports import Importer
+from layerforge.findings import Finding
 from layerforge.lock import Lock, Pin
-from layerforge.pack import Pack
 from layerforge.spec import LayerSpec
 from layerforge.target import Target
 from layerforge.tree import FileEntry, Tree, same_file
-from layerforge.verify import Finding
+
+if TYPE_CHECKING:  # each costs start-up time
+    from layerforge.bases import Base
+    from layerforge.containers.image import Image
+    from layerforge.imports import Importer
+    from layerforge.pack import Pack
+    from layerforge.weighed import Weighed
 
 
 def _base(spec: LayerSpec, target: Target) -> str:
@@ -72,11 +81,12 @@ class _Node:
         tools: Tools,
         *,
         preferred: Sequence[Pin],
+        bases: Sequence[Base] = (),
     ) -> tuple[Lock, Mapping[str, Pack]]:
         from layerforge.ecosystems.node.locking import make_lock  # noqa: PLC0415 - as above
 
         _refuse_pythons(spec, target)
-        return make_lock(spec, target, _base(spec, target), tools, preferred=preferred)
+        return make_lock(spec, target, _base(spec, target), tools, preferred=preferred, bases=bases)
 
     def hold(self, _lock: Lock, path: Path, spec: LayerSpec, target: Target) -> None:
         _refuse_pythons(spec, target)
@@ -92,6 +102,25 @@ class _Node:
 
         return obtain_packs(lock, spec, target, _base(spec, target), tools)
 
+    def learn(
+        self, lock: Lock, spec: LayerSpec, target: Target, tools: Tools
+    ) -> Mapping[str, Pack]:
+        from layerforge.ecosystems.node.foresight import learn_packs  # noqa: PLC0415 - as above
+
+        return learn_packs(lock, spec, target, _base(spec, target), tools)
+
+    def foresee(
+        self, spec: LayerSpec, target: Target, tools: Tools, bases: Sequence[Base]
+    ) -> tuple[Lock, Mapping[str, Pack]]:
+        from layerforge.ecosystems.node.foresight import (  # noqa: PLC0415 - as above
+            WHOLE,
+            set_aside,
+        )
+
+        tools.listen(WHOLE)
+        with set_aside(spec) as aside:
+            return self.resolve(aside, target, tools, preferred=(), bases=bases)
+
     def shake(
         self,
         entries: Sequence[FileEntry],
@@ -106,8 +135,18 @@ class _Node:
     def verify(self, tree: Tree, target: Target) -> tuple[Finding, ...]:
         from layerforge.ecosystems.node.binaries import find_missing  # noqa: PLC0415 - as above
         from layerforge.ecosystems.node.esm import find_refused  # noqa: PLC0415 - as above
+        from layerforge.ecosystems.node.sdk import find_partial_sdk  # noqa: PLC0415 - as above
 
-        return (*find_missing(tree, target), *find_refused(tree, target))
+        return (
+            *find_missing(tree, target),
+            *find_refused(tree, target),
+            *find_partial_sdk(tree, target),
+        )
+
+    def loaded(self, tree: Tree, target: Target) -> frozenset[str]:
+        from layerforge.ecosystems.node.reach import find_loaded  # noqa: PLC0415 - as above
+
+        return find_loaded(tree, target)
 
     def lay_out(
         self, packs: Sequence[Pack], _target: Target, _tools: Tools
@@ -168,6 +207,12 @@ class _Node:
         except BuildError:
             return False
         return True
+
+    def recalls(self, name: str) -> bool:
+        return name.startswith(LEDGER) and name.endswith(".toml")
+
+    def recall(self, data: bytes, path: Path) -> Weighed | None:
+        return parse_ledger(data, path)
 
     def export(self, lock: Lock) -> str:
         raise ConfigError(

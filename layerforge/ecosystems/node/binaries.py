@@ -14,9 +14,9 @@ from typing import Final
 from layerforge.ecosystems.node.packagejson import optional_names
 from layerforge.ecosystems.node.packagelock import MODULES, find_package
 from layerforge.ecosystems.node.platforms import named_for
+from layerforge.findings import Finding, Severity
 from layerforge.target import Target
 from layerforge.tree import Tree
-from layerforge.verify import Finding, Severity
 
 _MANIFEST: Final = "/package.json"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from layerforge.ecosystems.node.importable import find_import_only
+from layerforge.findings import Finding, Severity
 from layerforge.target import Target
 from layerforge.tree import Tree
-from layerforge.verify import Finding, Severity
 
 
 def find_refused(tree: Tree, target: Target) -> Iterator[Finding]:

@@ -77,6 +77,39 @@ def find_import_only(entries: Iterable[FileEntry], target: Target) -> tuple[str,
     )
 
 
+def find_mains(entries: Iterable[FileEntry], target: Target) -> Mapping[str, str]:
+    """Give the files that require() takes for top-level packages, by their names.
+
+    Their paths are below the packages' folders. Left out is what says that it is for
+    another system or processor, and what has nothing to be required.
+    """
+    return {
+        name: main
+        for name, manifest, files in _packages(entries, target)
+        if _suits(manifest, target) and (main := main_file(manifest, files))
+    }
+
+
+def main_file(manifest: Mapping[str, Any], files: Collection[str]) -> str:
+    """Give the file of a package that require() takes for its name, or ''."""
+    if manifest.get("exports") is None:
+        return _main(manifest, files)
+    own = _own(manifest["exports"])
+    path = normpath(next(_targets(own, _REQUIRE), "."))
+    return path if path in files else ""
+
+
+def _suits(manifest: Mapping[str, Any], target: Target) -> bool:
+    """Say whether a package lets itself be installed on a target; as lists alone."""
+    asked = (("os", "linux"), ("cpu", target.arch.npm))
+    return all(
+        value in listed
+        for key, value in asked
+        if isinstance(listed := manifest.get(key), list)
+        and any(not str(one).startswith("!") for one in listed)
+    )
+
+
 def _loadable(
     entries: Iterable[FileEntry], target: Target, *, shaken: bool = False
 ) -> Iterator[tuple[Import, Mapping[str, Any], _Files]]:
@@ -197,7 +230,7 @@ def _targets(own: object, conditions: Collection[str]) -> Iterator[str]:
                 yield from _targets(one, conditions)
 
 
-def _main(manifest: Mapping[str, Any], files: _Files) -> str:
+def _main(manifest: Mapping[str, Any], files: Collection[str]) -> str:
     """Find the file that a package without ``exports`` is loaded by."""
     main = _text(manifest, "main")
     places = [normpath(main), normpath(f"{main}/index")] if main else []

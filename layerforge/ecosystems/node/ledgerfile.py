@@ -6,14 +6,20 @@ committed as well. It is for people, reviews and checks; a build works without i
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import tomli
+
+from layerforge.ecosystems.node.packagelock import MODULES
+from layerforge.errors import DamagedLockError
 from layerforge.files import replace_file
 from layerforge.lock import Lock, Weight
+
+if TYPE_CHECKING:
+    from layerforge.weighed import Weighed
 
 FORMAT: Final = 1
 
@@ -24,7 +30,7 @@ def with_ledger(lock: Lock, path: Path) -> Lock:
     A ledger that is absent or can't be read says nothing: it is then written anew.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomli.loads(path.read_text(encoding="utf-8"))
         if document["format"] != FORMAT or document["target"] != lock.target:
             return lock
         rows = {(row["id"], row["version"]): row for row in document["packages"]}
@@ -35,6 +41,32 @@ def with_ledger(lock: Lock, path: Path) -> Lock:
         return replace(lock, pins=pins, stripping=str(document["stripping"]))
     except (OSError, ValueError, KeyError, TypeError):
         return lock
+
+
+def parse_ledger(data: bytes, path: Path) -> Weighed | None:
+    """Read a whole ledger's bytes; raises `LockError` where they can't be read."""
+    from layerforge.inventory import Package  # noqa: PLC0415 - start-up time
+    from layerforge.weighed import Weighed  # noqa: PLC0415 - as above
+
+    try:
+        document = tomli.loads(data.decode())
+        if document["format"] != FORMAT:
+            return None
+        packages = tuple(
+            Package(
+                name=name.rpartition(MODULES)[2],
+                version=row["version"],
+                size=row["kept"],
+                location=name if MODULES in name else "",
+            )
+            for row in document["packages"]
+            for name in [row["id"]]
+        )
+        return Weighed(
+            layer=document["layer"], target=document["target"], packages=packages
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedLockError(f"{path} can't be read: {error}") from error
 
 
 def write_ledger(lock: Lock, path: Path) -> None:

@@ -25,6 +25,9 @@ _OWN: Final = ("npm-shrinkwrap.json", "package-lock.json")  # npm prefers the fi
 _FOREIGN: Final = ("pnpm-lock.yaml", "yarn.lock")
 _CREATOR: Final = "layerforge"
 
+LEDGER: Final = "layerforge-ledger."
+"""What the names of ledgers begin with."""
+
 
 def lock_path(spec: LayerSpec) -> Path:
     """Say where a layer's package-lock.json is, or will be."""
@@ -49,7 +52,7 @@ def foreign_lock(spec: LayerSpec) -> Path | None:
 
 def ledger_path(spec: LayerSpec, target: Target) -> Path:
     """Say where the sizes of a layer's packages are, which npm's lock can't hold."""
-    name = f"layerforge-ledger.{spec.name}-{target.slug}.toml"
+    name = f"{LEDGER}{spec.name}-{target.slug}.toml"
     return lock_path(spec).with_name(name)
 
 

@@ -23,6 +23,7 @@ from layerforge.ecosystems.node.packagejson import (
 )
 from layerforge.elf_reader import find_facts
 from layerforge.errors import ConfigError
+from layerforge.formats import foreign_format
 from layerforge.pack import Pack
 from layerforge.spec import unreadable
 from layerforge.store import Store
@@ -285,6 +286,7 @@ def _entry(folder: Path, path: str, store: Store, *, is_bin: bool) -> FileEntry:
         content=store.keep(data, _TRANSFORM),
         executable=executable,
         elf=find_facts(data),
+        foreign=foreign_format(data),
     )
 
 

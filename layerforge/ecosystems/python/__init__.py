@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from packaging.utils import canonicalize_name
 
-from layerforge.containers.image import Image
 from layerforge.containers.settings import SystemPackages
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.inputs import inputs_digest
@@ -21,20 +20,26 @@ from layerforge.ecosystems.python.requirements import read_requirements
 from layerforge.ecosystems.python.tags import environment
 from layerforge.errors import ConfigError, LockError
 from layerforge.files import replace_file
-from layerforge.imports import Importer
+from layerforge.findings import Finding
 from layerforge.lock import (
     Lock,
     Pin,
     dump_lock,
     dump_requirements,
     lock_path,
+    parse_lock,
     read_lock,
 )
-from layerforge.pack import Pack
 from layerforge.spec import LayerSpec
 from layerforge.target import Target
 from layerforge.tree import FileEntry, Tree
-from layerforge.verify import Finding
+
+if TYPE_CHECKING:  # each costs start-up time
+    from layerforge.bases import Base
+    from layerforge.containers.image import Image
+    from layerforge.imports import Importer
+    from layerforge.pack import Pack
+    from layerforge.weighed import Weighed
 
 _ROOT: Final = "python/"
 
@@ -53,10 +58,11 @@ class _Python:
         tools: Tools,
         *,
         preferred: Sequence[Pin],
+        bases: Sequence[Base] = (),
     ) -> tuple[Lock, Mapping[str, Pack]]:
         from layerforge.ecosystems.python.locking import make_lock  # noqa: PLC0415 - as above
 
-        return make_lock(spec, target, tools, preferred=preferred)
+        return make_lock(spec, target, tools, preferred=preferred, bases=bases)
 
     def hold(self, lock: Lock, path: Path, spec: LayerSpec, target: Target) -> None:
         if lock.inputs != inputs_digest(spec, target):
@@ -87,6 +93,20 @@ class _Python:
 
         return obtain_packs(lock, spec, target, tools)
 
+    def learn(
+        self, lock: Lock, spec: LayerSpec, target: Target, tools: Tools
+    ) -> Mapping[str, Pack]:
+        from layerforge.ecosystems.python.packs import (  # noqa: PLC0415 - as above
+            learn_locked,
+        )
+
+        return learn_locked(lock, spec, target, tools)
+
+    def foresee(
+        self, spec: LayerSpec, target: Target, tools: Tools, bases: Sequence[Base]
+    ) -> tuple[Lock, Mapping[str, Pack]]:
+        return self.resolve(spec, target, tools, preferred=(), bases=bases)
+
     def shake(
         self,
         _entries: Sequence[FileEntry],
@@ -96,8 +116,19 @@ class _Python:
     ) -> tuple[FileEntry, ...]:
         raise ConfigError(f"{spec.name}: no layer for Python can be shaken")
 
-    def verify(self, _tree: Tree, _target: Target) -> tuple[Finding, ...]:
-        return ()
+    def verify(self, tree: Tree, target: Target) -> tuple[Finding, ...]:
+        from layerforge.ecosystems.python.checks import (  # noqa: PLC0415 - as above
+            verify_python,
+        )
+
+        return verify_python(tree, target)
+
+    def loaded(self, tree: Tree, target: Target) -> frozenset[str]:
+        from layerforge.ecosystems.python.reach import (  # noqa: PLC0415 - as above
+            find_loaded,
+        )
+
+        return find_loaded(tree, target)
 
     def lay_out(
         self, packs: Sequence[Pack], target: Target, tools: Tools
@@ -175,6 +206,14 @@ class _Python:
 
     def keep_weights(self, _lock: Lock, _spec: LayerSpec, _target: Target) -> bool:
         return False
+
+    def recalls(self, name: str) -> bool:
+        return name.startswith("pylock.") and name.endswith(".toml")
+
+    def recall(self, data: bytes, path: Path) -> Weighed | None:
+        from layerforge.weighed import weighed_of  # noqa: PLC0415 - as above
+
+        return weighed_of(parse_lock(data, path))
 
     def export(self, lock: Lock) -> str:
         return dump_requirements(lock)

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -68,7 +69,7 @@ class Asked:
     def parsed(self) -> tuple[Requirement, ...]:
         """The requirements as values, without their hashes."""
         return tuple(
-            Requirement(line.partition(_HASH)[0]) for line in self.requirements
+            _requirement(line.partition(_HASH)[0]) for line in self.requirements
         )
 
     @property
@@ -99,6 +100,11 @@ class Asked:
                 name = canonicalize_name(Requirement(text).name)
                 allowed[name] = allowed.get(name, frozenset()) | set(hashes)
         return allowed
+
+
+@lru_cache(maxsize=1024)
+def _requirement(line: str) -> Requirement:
+    return Requirement(line)
 
 
 def is_foreign_lock(file: Path) -> bool:
@@ -234,6 +240,7 @@ def _included(file: Path, value: str, where: str) -> Path:
     return path
 
 
+@lru_cache(maxsize=1024)  # each target of a layer has the same lines
 def _normalised(line: str, where: str) -> str:
     """Write a requirement the one way that equal requirements share."""
     text, *hashes = re.split(r"\s+--hash[=\s]", line)

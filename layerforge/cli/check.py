@@ -1,0 +1,143 @@
+"""layerforge check."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from layerforge.check import Check
+from layerforge.cli.console import Console
+from layerforge.cli.findings import painted
+from layerforge.cli.options import console_of, console_options
+from layerforge.errors import LayerforgeError
+from layerforge.project import find_project
+from layerforge.reports.standings import (
+    check_commands,
+    check_document,
+    check_markdown,
+    check_text,
+    workflow_command,
+)
+from layerforge.spec import Project
+from layerforge.survey import survey
+
+if TYPE_CHECKING:
+    from layerforge.cost import Cost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What there is to print, and of which project."""
+
+    project: Project
+    check: Check
+    cost: Cost | None
+    status: int
+
+
+@click.command("check", epilog="Try: layerforge check --against main")
+@click.argument("names", nargs=-1, metavar="[LAYER | FUNCTION]...")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "markdown", "github"]),
+    default="text",
+    help="For people, programs, pull requests, or annotations.",
+)
+@click.option("--against", metavar="REV", help="Say what changes since a revision.")
+@click.option("--strict", is_flag=True, help="Warnings count as errors.")
+@console_options
+def command(names: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - as click hands them over
+    """See whether locks are fresh, and layers and functions within their limits.
+
+    Only layerforge.toml, requirements and locks are read, and nothing is asked of a
+    network. Ends with 3 where a lock is missing or stale, with 5 where a limit is
+    exceeded.
+    """
+    console = console_of(options)
+    form = "json" if console.json else options.pop("form")
+    console = replace(console, json=form == "json")
+    try:
+        answer = _answer(names, options["against"], strict=options["strict"])
+    except LayerforgeError as error:
+        console.fail(error)
+    if text := _FORMS[form](answer, console):
+        console.result(text, _document(answer))
+    raise click.exceptions.Exit(answer.status)
+
+
+def _answer(names: tuple[str, ...], revision: str | None, *, strict: bool) -> _Answer:
+    folder = Path.cwd()
+    project = find_project(folder)
+    check = survey(project, folder, datetime.now(UTC).date(), names)
+    cost = None
+    if revision:
+        from layerforge.cost import cost_since  # noqa: PLC0415 - asked for by few
+        from layerforge.history import read_past  # noqa: PLC0415 - as above
+
+        past = read_past(project, revision)
+        cost = cost_since(past, check, gone=not names)
+    status = check.status(strict=strict)
+    return _Answer(project=project, check=check, cost=cost, status=status)
+
+
+def _text(answer: _Answer, console: Console) -> str:
+    text = check_text(answer.check, quiet=console.quiet, verbose=console.verbose)
+    if answer.cost:
+        from layerforge.reports.cost import cost_text  # noqa: PLC0415 - as above
+
+        text = "\n\n".join(filter(None, [text, cost_text(answer.cost)]))
+    return painted(text, terminal=sys.stdout.isatty())
+
+
+def _markdown(answer: _Answer, _console: Console) -> str:
+    text = check_markdown(answer.check)
+    if answer.cost:
+        from layerforge.reports.cost import cost_markdown  # noqa: PLC0415 - as above
+
+        text += f"\n\n{cost_markdown(answer.cost)}"
+    return text
+
+
+def _github(answer: _Answer, _console: Console) -> str:
+    file = answer.project.file
+    name = _from_workspace(file) if file else ""
+    text = file.read_text(encoding="utf-8") if file else ""
+    lines = check_commands(answer.check, name, text)
+    if answer.cost:
+        from layerforge.reports.cost import cost_text  # noqa: PLC0415 - as above
+
+        told = cost_text(answer.cost)
+        title = f"layerforge: since {answer.cost.revision}"
+        lines.append(workflow_command("notice", told, file=name, title=title))
+    return "\n".join(lines)
+
+
+def _from_workspace(file: Path) -> str:
+    """Name a file as GitHub does: from where the workflow has the repository."""
+    workspace = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
+    inside = file.is_relative_to(workspace)
+    return str(file.relative_to(workspace) if inside else file)
+
+
+def _document(answer: _Answer) -> dict[str, Any]:
+    document = {"format": 1, "status": answer.status, **check_document(answer.check)}
+    if answer.cost:
+        from layerforge.reports.cost import cost_document  # noqa: PLC0415 - as above
+
+        document["since"] = cost_document(answer.cost)
+    return document
+
+
+_FORMS = {
+    "text": _text,
+    "json": lambda _answer, _console: "JSON",  # made of the document
+    "markdown": _markdown,
+    "github": _github,
+}

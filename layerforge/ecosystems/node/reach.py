@@ -1,0 +1,162 @@
+"""Which addons requiring a layer's top-level packages loads, told by their sources.
+
+Only what is required at the beginning of a line is followed: it is run whatever
+happens, whereas what is indented stands in a function, or under a condition. Nor does
+a file count that catches what is thrown: it may do without.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from posixpath import basename, dirname, normpath
+from typing import Final
+
+from layerforge.ecosystems.node.importable import find_mains, main_file, search_path
+from layerforge.ecosystems.node.packagejson import manifest_of
+from layerforge.ecosystems.node.packagelock import MODULES
+from layerforge.ecosystems.node.platforms import named_for
+from layerforge.target import Target
+from layerforge.tree import FileEntry, Tree
+
+_ADDON: Final = ".node"
+_TRIED: Final = ("", ".js", ".json", ".node", "/index.js", "/index.node")
+_CODE: Final = (".js", ".cjs", ".mjs")
+# const name = wrapped(require("…")), and what an ES module has instead.
+_REQUIRED: Final = re.compile(
+    r"^(?:(?:const|let|var)\s+(?:\{[^{}]*\}|[\w$]+)\s*=\s*|"
+    r"(?:module\.)?exports(?:\.[\w$]+)?\s*=\s*)?"
+    r"(?:[\w$.]+\()*require\(\s*[\"'](?P<name>[^\"'\n]+)[\"']\s*\)"
+    r"(?:\(\s*[\"'](?P<given>[^\"'\n]+)[\"']\s*\))?",
+    re.MULTILINE,
+)
+_IMPORTED: Final = re.compile(
+    r"^(?:import|export)\b(?:[^;\"'()]*\bfrom)?\s*[\"'](?P<name>[^\"'\n]+)[\"']",
+    re.MULTILINE,
+)
+_CATCHES: Final = re.compile(r"\bcatch\b")
+# What finds a package's addon, in build/ or prebuilds/, and throws where there is none.
+_FINDERS: Final = {"bindings", "node-gyp-build", "node-gyp-build-optional-packages"}
+_PREBUILDS: Final = "prebuilds"
+
+
+def find_loaded(tree: Tree, target: Target) -> frozenset[str]:
+    """Give the paths of addons that requiring any top-level package loads.
+
+    What these need in turn is not among them. An addon counts that isn't for the
+    target, where it is the one that would be loaded.
+    """
+    layer = _Layer(tree=tree, target=target)
+    waiting = [*layer.mains()]
+    seen: set[str] = set()
+    loaded: set[str] = set()
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        if path.endswith(_ADDON):
+            loaded.add(path)
+        elif path.endswith(_CODE):
+            waiting += layer.required(path)
+    return frozenset(loaded)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layer:
+    """A layer's files, as Node.js's require() looks for them."""
+
+    tree: Tree
+    target: Target
+
+    @cached_property
+    def files(self) -> Mapping[str, FileEntry]:
+        return {entry.path: entry for entry in self.tree}
+
+    @cached_property
+    def addons(self) -> Sequence[FileEntry]:
+        """Give native addons, for whichever system and machine they are."""
+        return [
+            entry
+            for entry in self.tree
+            if entry.path.endswith(_ADDON) and (entry.elf or entry.foreign)
+        ]
+
+    def mains(self) -> Iterator[str]:
+        """Give the files that are required by the names of top-level packages."""
+        for name, main in find_mains(self.tree, self.target).items():
+            places = (f"{place}/{name}/{main}" for place in search_path(self.target))
+            yield from [path for path in places if path in self.files][:1]
+
+    def required(self, path: str) -> Iterator[str]:
+        """Give the files that running one loads for certain."""
+        content = self.files[path].content
+        text = content.inflated().decode(errors="replace") if content else ""
+        catches = _CATCHES.search(text) is not None
+        for match in (*_REQUIRED.finditer(text), *_IMPORTED.finditer(text)):
+            name = match["name"]
+            if name in _FINDERS and not catches:
+                yield from self._found(path, match.groupdict().get("given") or "")
+            for place in _places(path, name):
+                found = self._file(place)
+                if found:
+                    yield found
+                    break
+
+    def _file(self, place: str) -> str:
+        """Give the file that a place stands for, which may be a folder; or ''."""
+        manifest = self.files.get(f"{place}/package.json")
+        if manifest:
+            inside = {
+                path.removeprefix(f"{place}/")
+                for path in self.files
+                if path.startswith(f"{place}/")
+            }
+            main = main_file(manifest_of(manifest), inside)
+            return f"{place}/{main}" if main else ""
+        tried = (f"{place}{suffix}" for suffix in _TRIED)
+        return next((path for path in tried if path in self.files), "")
+
+    def _found(self, path: str, name: str) -> Iterable[str]:
+        """Give the addon that a package's file has looked for, if there is but one."""
+        package = _package(path)
+        fitting = [
+            entry.path
+            for entry in self.addons
+            if _package(entry.path) == package
+            and self._may_be_meant(entry.path.removeprefix(f"{package}/"), name)
+        ]
+        return fitting if len(fitting) == 1 else ()
+
+    def _may_be_meant(self, place: str, name: str) -> bool:
+        """Say whether an addon suits the target and the name, by its place."""
+        if place.startswith(f"{_PREBUILDS}/"):
+            return named_for(place, self.target)
+        return not name or basename(place).removesuffix(_ADDON) == name.removesuffix(
+            _ADDON
+        )
+
+
+def _places(path: str, name: str) -> Iterator[str]:
+    """Say where a name that a file requires may be, the nearest first.
+
+    Of packages only those that lie inside of others: the top level's are all required.
+    """
+    if name.startswith("."):
+        yield normpath(f"{dirname(path)}/{name}")
+        return
+    folder = _package(path)
+    while folder.count(MODULES) > 1:
+        yield f"{folder}/{MODULES}{name}"
+        folder = _package(dirname(folder).rpartition(f"/{MODULES.rstrip('/')}")[0])
+    if folder:
+        yield f"{folder}/{MODULES}{name}"
+
+
+def _package(path: str) -> str:
+    """Give the folder of the package that a file is in, or ''."""
+    head, modules, rest = path.rpartition(MODULES)
+    depth = 2 if rest.startswith("@") else 1
+    return head + modules + "/".join(rest.split("/")[:depth]) if modules else ""

@@ -1,0 +1,160 @@
+"""What can be said of conditions in sources before they are run on a target."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import eq, ge, gt, le, lt, ne
+from types import MappingProxyType
+from typing import Any, Final
+
+from layerforge.target import Target
+
+_COMPARED: Final[dict[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
+    ast.Eq: eq,
+    ast.NotEq: ne,
+    ast.Lt: lt,
+    ast.LtE: le,
+    ast.Gt: gt,
+    ast.GtE: ge,
+    ast.In: lambda one, other: one in other,
+    ast.NotIn: lambda one, other: one not in other,
+}
+_NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+# What a failed import raises, or a library that can't be opened.
+_FAILURES: Final = {
+    "BaseException",
+    "Exception",
+    "ImportError",
+    "ModuleNotFoundError",
+    "OSError",
+}
+
+
+def constants(body: Iterable[ast.stmt]) -> Mapping[str, object]:
+    """Give the names that a module sets to one constant and never to anything else."""
+    found: dict[str, object] = {}
+    unsettled: set[str] = set()
+    for node in _statements(body):
+        for name in _names_set(node):
+            value = _constant(node)
+            if value is None or found.setdefault(name, value) is not value:
+                unsettled.add(name)
+    return {name: found[name] for name in found.keys() - unsettled}
+
+
+def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.AST]:
+    """Give what a module runs by itself, whether under a condition or not."""
+    waiting: list[ast.AST] = list(body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, ast.stmt | ast.ExceptHandler):
+            children = ast.iter_child_nodes(node)
+            waiting += [
+                c for c in children if isinstance(c, ast.stmt | ast.ExceptHandler)
+            ]
+
+
+def _names_set(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Assign(targets=targets):
+            yield from (each.id for each in targets if isinstance(each, ast.Name))
+        case (
+            ast.AnnAssign(target=ast.Name(id=name))
+            | ast.AugAssign(target=ast.Name(id=name))
+        ):
+            yield name
+        case ast.Import() | ast.ImportFrom():
+            yield from (alias.asname or alias.name for alias in node.names)
+
+
+def _constant(node: ast.AST) -> object:
+    match node:
+        case ast.Assign(value=ast.Constant(value=value)):
+            return value
+        case _:
+            return None
+
+
+def holds(
+    test: ast.expr, target: Target, settled: Mapping[str, object] = _NOTHING
+) -> bool | None:
+    """Say whether a condition holds on a target; None where only running it tells.
+
+    ``settled`` are the module's own `constants`.
+    """
+    match test:
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            held = holds(operand, target, settled)
+            return None if held is None else not held
+        case ast.BoolOp(op=op, values=values):
+            decisive = isinstance(op, ast.Or)
+            each = [holds(value, target, settled) for value in values]
+            if decisive in each:
+                return decisive
+            return None if None in each else not decisive
+        case ast.Compare(left=left, ops=[op], comparators=[right]):
+            return _compared(left, op, right, target)
+        case ast.Call(
+            func=ast.Attribute(value=value, attr="startswith"),
+            args=[ast.Constant(value=str(prefix))],
+        ):
+            known = _known(value, target)
+            return known.startswith(prefix) if isinstance(known, str) else None
+        case _:
+            known = settled.get(ast.unparse(test), _known(test, target))
+            return known if isinstance(known, bool) else None
+
+
+def forgives(handler: ast.ExceptHandler) -> bool:
+    """Say whether an import may fail above a handler: it ends without raising."""
+    if isinstance(handler.body[-1], ast.Raise):
+        return False
+    return handler.type is None or _is_failure(handler.type)
+
+
+def suppresses(context: ast.expr) -> bool:
+    """Say whether a ``with`` lets an import fail, as contextlib.suppress does."""
+    return isinstance(context, ast.Call) and any(map(_is_failure, context.args))
+
+
+def _is_failure(kind: ast.expr) -> bool:
+    if isinstance(kind, ast.Tuple):
+        return any(map(_is_failure, kind.elts))
+    return ast.unparse(kind).rpartition(".")[2] in _FAILURES
+
+
+def _compared(
+    left: ast.expr, op: ast.cmpop, right: ast.expr, target: Target
+) -> bool | None:
+    one, other = _known(left, target), _known(right, target)
+    compare = _COMPARED.get(type(op))
+    if one is None or other is None or compare is None:
+        return None
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        one = one[: len(other)]  # no more than the minor version is known
+    try:
+        return compare(one, other)
+    except TypeError:
+        return None
+
+
+def _known(node: ast.expr, target: Target) -> object:
+    """Give an expression's value on a target, or None."""
+    values: dict[str, object] = {
+        "TYPE_CHECKING": False,
+        "typing.TYPE_CHECKING": False,
+        "__name__": "",
+        "os.name": "posix",
+        "platform.system()": "Linux",
+        "platform.machine()": target.arch.machine,
+        "sys.platform": "linux",
+        "sys.version_info": target.runtime.version_info,
+        "sys.version_info[0]": target.runtime.version_info[0],
+        "sys.version_info.major": target.runtime.version_info[0],
+    }
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError):
+        return values.get(ast.unparse(node))

@@ -1,0 +1,242 @@
+"""Could the runtime load a layer's native code? Asked of the files alone.
+
+What importing a module loads is another question: here nothing is worse than a warning.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from posixpath import basename, dirname
+from typing import Final
+
+from layerforge.elf import ElfFacts
+from layerforge.findings import Finding, Severity
+from layerforge.linking import Linkage
+from layerforge.missing import listed, remedies_for
+from layerforge.target import Arch, Target, host_libraries
+from layerforge.tree import FileEntry, Tree
+
+# Machines (e_machine) that others build for, by their usual names, from the System V
+# ABI's registry: https://www.sco.com/developers/gabi/latest/ch4.eheader.html
+_MACHINES: Final = {
+    3: "x86",
+    20: "ppc",
+    21: "ppc64",
+    22: "s390x",
+    40: "arm",
+    243: "riscv64",
+    258: "loong64",
+    **{arch.elf_machine: str(arch) for arch in Arch},
+}
+# What a device is given to run (CUDA, AMD's GPUs, Linux's BPF), and no loader loads.
+_DEVICES: Final = {190, 224, 247}
+_BITS: Final = 64
+_BUILT_ELSEWHERE: Final = (
+    "Build the layer for {target}, or leave the file out with exclude if nothing "
+    "loads it."
+)
+
+_SYSTEMS: Final = {"Mach-O": "macOS", "PE": "Windows"}
+# Names by which Linux is asked for native code; Windows' .pyd is none of them.
+_LOADED: Final = re.compile(r".+\.(?:so(?:\.[\d.]+)?|node)")
+
+# Alpine's C library: what is linked with it needs it by these names.
+_MUSL: Final = ("libc.musl-", "ld-musl-")
+
+# Whose versions a library asks for: https://gcc.gnu.org/onlinedocs/libstdc++/manual/abi.html
+_CPP: Final = "libstdc++.so"
+_GNU_CPP: Final = frozenset({"GLIBCXX", "CXXABI"})
+_FAMILIES: Final[Mapping[str, Callable[[Target], tuple[int, ...]]]] = {
+    "GLIBC": lambda target: target.runtime.glibc,
+    "GLIBCXX": lambda target: _numbers(target.runtime.glibcxx),
+    "CXXABI": lambda target: _numbers(target.runtime.cxxabi),
+}
+
+
+def check_machine(tree: Tree, target: Target) -> Iterator[Finding]:
+    """Find ELF files for another machine, or of 32 bits."""
+    other = [
+        (entry, entry.elf)
+        for entry in tree
+        if entry.elf and not _is_for(entry.elf, target)
+    ]
+    present = _modules(tree, target) if other else ()
+    for entry, facts in other:
+        if facts.machine in _DEVICES or _module(entry) in present:
+            continue
+        name = _MACHINES.get(facts.machine, f"ELF machine {facts.machine}")
+        bits = f" of {facts.bits} bits" if facts.bits != _BITS else ""
+        yield _unloadable(
+            entry,
+            f"is for {name}{bits}, and the layer for {target.arch}",
+            _BUILT_ELSEWHERE.format(target=target),
+            check="machine",
+        )
+
+
+def check_format(tree: Tree, target: Target) -> Iterator[Finding]:
+    """Find native code of other systems that has a name by which Linux loads some.
+
+    What is called otherwise (.exe, .dll, .dylib) nobody asks for here.
+    """
+    foreign = [entry for entry in tree if entry.foreign and _has_name(entry)]
+    present = _modules(tree, target) if foreign else ()
+    for entry in foreign:
+        if _module(entry) not in present:
+            yield _unloadable(
+                entry,
+                f"is for {_SYSTEMS[entry.foreign]} ({entry.foreign}), and Lambda runs "
+                "Linux",
+                _BUILT_ELSEWHERE.format(target=target),
+                check="format",
+            )
+
+
+def check_libc(tree: Tree, target: Target) -> Iterator[Finding]:
+    """Find what was linked with musl, Alpine's C library."""
+    linked = [e for e in tree if _loads(e, target) and _is_musls(e)]
+    present = _modules(tree, target) if linked else ()
+    for entry in linked:
+        if _module(entry) not in present:
+            yield _unloadable(
+                entry,
+                f"is for musl, Alpine's C library, and {target.runtime.os} has glibc",
+                "Take the package's variant for glibc: a manylinux wheel, or npm's "
+                'libc "glibc".',
+                check="libc",
+            )
+
+
+def check_versions(tree: Tree, target: Target) -> Iterator[Finding]:
+    """Find what needs newer symbols than the image's C and C++ libraries have.
+
+    A C++ library of the layer's own counts where the loader finds it before the
+    image's, which it does by DT_RPATH alone.
+    """
+    linkage = Linkage(tree, host_libraries(target))
+    for entry in tree:
+        newer = _newer(entry, linkage, target) if _loads(entry, target) else {}
+        if newer:
+            has = [f"{each}_{_dotted(_FAMILIES[each](target))}" for each in newer]
+            yield _unloadable(
+                entry,
+                f"needs {listed(list(newer.values()))}, and {target.runtime.os} has "
+                f"{listed(has)}: it will not load",
+                "Take another version of its package, or have it compiled for the "
+                "runtime.",
+                check="symbol-version",
+            )
+
+
+def _newer(entry: FileEntry, linkage: Linkage, target: Target) -> Mapping[str, str]:
+    """Give the versions that a file needs, and the target hasn't got, by family."""
+    newer = {}
+    for needed in entry.elf.versions if entry.elf else ():
+        family, _, version = needed.rpartition("_")
+        known = family in _FAMILIES and version.replace(".", "").isdigit()
+        if known and _numbers(version) > _FAMILIES[family](target):
+            newer[family] = needed
+    if not newer.keys().isdisjoint(_GNU_CPP):
+        needs = linkage.needs(entry)
+        if any(need.path and need.name.startswith(_CPP) for need in needs):
+            return {key: newer[key] for key in newer if key not in _GNU_CPP}
+    return newer
+
+
+def check_libraries(tree: Tree, target: Target) -> Iterator[Finding]:
+    """Find what needs libraries that nobody has, or that the loader doesn't find."""
+    linkage = Linkage(tree, host_libraries(target))
+    for entry in tree:
+        if not _loads(entry, target) or _is_musls(entry):
+            continue
+        needs = list(linkage.needs(entry))
+        missing = [need.name for need in needs if need.missing]
+        for remedy, names in remedies_for(missing, entry.path).items():
+            yield _unloadable(
+                entry,
+                f"needs {listed(names)}, which neither {target.runtime.os} nor the "
+                "layer has",
+                remedy,
+                check="library",
+            )
+        for need in needs:
+            if need.elsewhere:
+                yield _unled(entry, need.name, need.elsewhere)
+
+
+def _unled(entry: FileEntry, name: str, elsewhere: str) -> Finding:
+    return Finding(
+        check="library-path",
+        severity=Severity.WARNING,
+        path=entry.path,
+        message=f"needs {name}, and nothing leads the loader to {elsewhere}: it loads "
+        "where that is loaded before",
+        remedy=f"Import what loads {basename(elsewhere)} first, or put it into the "
+        "layer's lib/ with include.",
+    )
+
+
+def _unloadable(entry: FileEntry, message: str, remedy: str, *, check: str) -> Finding:
+    return Finding(
+        check=check,
+        severity=Severity.WARNING,
+        path=entry.path,
+        message=message,
+        remedy=remedy,
+    )
+
+
+def _is_for(facts: ElfFacts, target: Target) -> bool:
+    return (facts.machine, facts.bits) == (target.arch.elf_machine, _BITS)
+
+
+def _loads(entry: FileEntry, target: Target) -> bool:
+    return entry.elf is not None and _is_for(entry.elf, target)
+
+
+def _is_musls(entry: FileEntry) -> bool:
+    return entry.elf is not None and any(
+        name.startswith(_MUSL) for name in entry.elf.needed
+    )
+
+
+def _has_name(entry: FileEntry) -> bool:
+    return _LOADED.fullmatch(basename(entry.path)) is not None
+
+
+def _modules(tree: Tree, target: Target) -> frozenset[str]:
+    """Name what there is for the target; nobody misses what is for others beside."""
+    loadable = (e for e in tree if _loads(e, target) and not _is_musls(e))
+    return frozenset(map(_module, loadable))
+
+
+def _module(entry: FileEntry) -> str:
+    """Say which module a file is, or, of addons for Node.js, which package's."""
+    if entry.path.endswith(".node"):
+        head, modules, rest = entry.path.rpartition("node_modules/")
+        depth = 2 if rest.startswith("@") else 1
+        return "/".join((head + modules, *rest.split("/")[:depth]))
+    return f"{dirname(entry.path)}/{basename(entry.path).partition('.')[0]}"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+CHECKS: Final = (
+    check_machine,
+    check_format,
+    check_libc,
+    check_versions,
+    check_libraries,
+)
+
+UNLOADABLE: Final = frozenset(
+    {"machine", "format", "libc", "symbol-version", "library"}
+)
+"""The checks that find files which can't be loaded."""

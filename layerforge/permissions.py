@@ -1,0 +1,87 @@
+"""Could the user that functions run as read what a zip holds? Asked of its directory.
+
+Lambda unpacks a layer with the modes that its zip has. layerforge writes 644 and 755;
+other builders keep what their disk had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from layerforge.findings import Finding, Severity
+from layerforge.zipdirectory import Member
+
+_READ, _SEARCH, _RUN = 0o004, 0o005, 0o001  # for everybody else
+_EXTENSIONS: Final = "extensions/"
+_PROGRAMS: Final = ("bin/", _EXTENSIONS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Need:
+    """What members of a kind need of their mode, and what is wrong without it."""
+
+    concerns: Callable[[Member], bool]
+    bits: int
+    severity: Severity
+    problem: str
+
+
+_NEEDS: Final = (
+    _Need(
+        concerns=lambda it: not it.is_folder,
+        bits=_READ,
+        severity=Severity.ERROR,
+        problem="the user that functions run as can't read it",
+    ),
+    _Need(
+        concerns=lambda it: it.is_folder,
+        bits=_SEARCH,
+        severity=Severity.ERROR,
+        problem="the user that functions run as can't look into it",
+    ),
+    _Need(
+        concerns=lambda it: _is_program(it) and it.name.startswith(_EXTENSIONS),
+        bits=_RUN,
+        severity=Severity.ERROR,
+        problem="Lambda starts all that is in extensions/, and can't start it",
+    ),
+    _Need(
+        concerns=lambda it: _is_program(it) and not it.name.startswith(_EXTENSIONS),
+        bits=_RUN,
+        severity=Severity.WARNING,
+        problem="it can't be run as a program",
+    ),
+)
+
+
+def verify_permissions(members: Iterable[Member]) -> Iterator[Finding]:
+    """Find modes that keep functions out; a member without one gets a default."""
+    known = [one for one in members if one.mode and not one.is_link]
+    for need in _NEEDS:
+        lacking = [
+            one
+            for one in known
+            if need.concerns(one) and one.mode & need.bits != need.bits
+        ]
+        if lacking:
+            yield _finding(need, lacking)
+
+
+def _is_program(member: Member) -> bool:
+    folder, _, name = member.name.rpartition("/")
+    return bool(name) and f"{folder}/" in _PROGRAMS
+
+
+def _finding(need: _Need, lacking: Sequence[Member]) -> Finding:
+    first = lacking[0]
+    more = f" (and so have {len(lacking) - 1} more)" if lacking[1:] else ""
+    return Finding(
+        check="permissions",
+        severity=need.severity,
+        path=first.path,
+        message=f"has mode {first.mode & 0o777:03o}: {need.problem}{more}",
+        remedy="Zip it with modes 644 and 755 (chmod -R a+rX .), or have layerforge "
+        "build it.",
+    )

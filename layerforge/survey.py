@@ -1,0 +1,327 @@
+"""What `check` judges, read: locks, what they were made from, files of the user's own.
+
+Nothing is asked of a network, and nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from layerforge.check import (
+    Bound,
+    Check,
+    Kind,
+    Part,
+    Size,
+    Standing,
+    Told,
+    gather,
+    judge_function,
+    judge_layer,
+    judge_runtime,
+    sum_of,
+)
+from layerforge.errors import ConfigError, LockError
+from layerforge.findings import Finding, Severity, waive
+from layerforge.jobs import Selection, select_jobs
+from layerforge.limits import MAX_UNZIPPED
+from layerforge.lock import Lock
+from layerforge.plan import Job, check_lock
+from layerforge.spec import (
+    ForeignLayer,
+    FunctionSpec,
+    Include,
+    LayerSpec,
+    Project,
+    include_signature,
+    unreadable,
+)
+from layerforge.target import Runtime
+
+if TYPE_CHECKING:
+    from layerforge.manifest import BuildReport
+
+_Layers = Mapping[tuple[str, str], Standing]
+
+
+def survey(
+    project: Project, folder: Path, today: date, names: Sequence[str] = ()
+) -> Check:
+    """Check the layers and functions with these names, or all of them.
+
+    ``folder`` is where the user stands. A function brings its own layers. Raises
+    `ConfigError`; what is wrong with a lock or a size is a finding.
+    """
+    functions = _functions(project, names)
+    jobs = _jobs(project, folder, functions, names)
+    layers = tuple(_layer_standing(job) for job in jobs)
+    known = {(layer.name, layer.target): layer for layer in layers}
+    held = tuple(
+        _function_standing(function, target, known)
+        for function in functions
+        for target in (*map(str, function.targets),) or ("",)
+    )
+    told = (*gather(layers), *gather(held), *_runtimes(jobs, today))
+    return Check(layers=layers, functions=held, told=told)
+
+
+def _functions(project: Project, names: Sequence[str]) -> tuple[FunctionSpec, ...]:
+    functions = {function.name: function for function in project.functions}
+    layers = [layer.name for layer in project.layers]
+    for name in names:
+        if name not in functions and name not in layers:
+            from difflib import get_close_matches  # noqa: PLC0415 - for errors alone
+
+            near = get_close_matches(name, [*layers, *functions], n=3)
+            guess = f"Did you mean {' or '.join(near)}? " if near else ""
+            raise ConfigError(
+                f"layerforge.toml has neither a layer nor a function {name}",
+                remedy=f"{guess}Without a name, all are checked.",
+            )
+    return tuple(
+        function
+        for function in project.functions
+        if not names or function.name in names
+    )
+
+
+def _jobs(
+    project: Project,
+    folder: Path,
+    functions: Iterable[FunctionSpec],
+    names: Sequence[str],
+) -> tuple[Job, ...]:
+    """Give a job for each layer and target, whether they share a zip or not."""
+    wanted = {layer for each in functions for layer in each.layers} | {*names}
+    chosen = [layer.name for layer in project.layers if layer.name in wanted]
+    if names and not chosen:
+        return ()
+    selection = Selection(folder=folder, names=tuple(chosen) if names else ())
+    jobs = select_jobs(selection, project)
+    return tuple(chain.from_iterable((job, *job.others) for job in jobs))
+
+
+# -- layers ------------------------------------------------------------------------
+
+
+def _layer_standing(job: Job) -> Standing:
+    standing = Standing(
+        kind=Kind.LAYER,
+        name=job.spec.name,
+        target=str(job.target),
+        most=job.spec.max_unzipped or MAX_UNZIPPED,
+        lock_file=job.lock_file,
+    )
+    try:
+        lock = check_lock(job)
+    except LockError as error:
+        return replace(standing, findings=_waived([_refused(job, error)], job.spec))
+    parts = _parts(job, lock)
+    as_now = not lock.pins or lock.stripping == job.stripping.digest
+    built = _built(job, lock)
+    standing = replace(
+        standing,
+        parts=parts,
+        size=_size(job, lock, parts, built, as_now=as_now),
+        lock=lock,
+        zips=len(built.parts) or 1 if built else 1,
+    )
+    found = [
+        *_unweighed(job, lock, as_now=as_now),
+        *judge_layer(standing, divided=job.spec.split),
+    ]
+    return replace(standing, findings=_waived(found, job.spec))
+
+
+def _refused(job: Job, error: LockError) -> Finding:
+    again = f"layerforge lock {job.spec.name}"  # all its targets: one is seldom alone
+    if not job.lock_file.exists():
+        return Finding(
+            check="lock-missing",
+            severity=Severity.ERROR,
+            message=f"there is no {job.lock_file}",
+            remedy=f"Make it, and commit it: {again}",
+        )
+    remedy = error.remedy.replace(job.lock_command, again)
+    return Finding(
+        check="lock-stale",
+        severity=Severity.ERROR,
+        message=error.message,
+        remedy=remedy or f"Bring it up to date: {again}",
+    )
+
+
+def _unweighed(job: Job, lock: Lock, *, as_now: bool) -> Iterator[Finding]:
+    without = [str(pin) for pin in lock.pins if not pin.weight]
+    if without:
+        more = f" and {len(without) - 1} more" if len(without) > 1 else ""
+        yield Finding(
+            check="weights",
+            severity=Severity.WARNING,
+            message=f"no size is known of {without[0]}{more}: it can't be held to "
+            "its limit",
+            remedy=f"Weigh them: layerforge lock {job.spec.name}",
+        )
+    elif not as_now:
+        yield Finding(
+            check="weights",
+            severity=Severity.NOTE,
+            message="its packages were weighed when other rules said what is left out",
+            remedy=f"Weigh them anew: layerforge lock {job.spec.name}",
+        )
+
+
+def _built(job: Job, lock: Lock) -> BuildReport | None:
+    """Give what a build of this very lock tells, where a lock alone doesn't."""
+    if not (job.spec.bytecode or job.spec.shake or job.spec.split):
+        return None
+    from layerforge.manifest import read_manifest  # noqa: PLC0415 - start-up time
+
+    built = read_manifest(job.output)
+    return built if built and built.lock_digest == lock.digest else None
+
+
+def _size(
+    job: Job,
+    lock: Lock,
+    parts: Iterable[Part],
+    built: BuildReport | None,
+    *,
+    as_now: bool,
+) -> Size | None:
+    """Say what a layer has unzipped; of what is compiled or shaken a build tells."""
+    if any(pin.weight is None for pin in lock.pins):
+        return None
+    if built and (job.spec.bytecode or job.spec.shake):
+        return Size(bytes=built.unzipped, bound=Bound.ABOUT)
+    return Size(
+        bytes=sum(part.size.bytes for part in parts if part.size),
+        bound=_bound(job, lock, as_now=as_now),
+    )
+
+
+def _bound(job: Job, lock: Lock, *, as_now: bool) -> Bound:
+    if job.spec.shake:
+        return Bound.AT_MOST
+    if job.spec.bytecode:
+        return Bound.AT_LEAST
+    predicted = any(pin.weight and pin.weight.predicted for pin in lock.pins)
+    return Bound.EXACT if as_now and not predicted else Bound.ABOUT
+
+
+def _parts(job: Job, lock: Lock) -> tuple[Part, ...]:
+    packages = (
+        Part(title=pin.id, size=Size(bytes=pin.weight.kept))
+        for pin in lock.pins
+        if pin.weight
+    )
+    own = sum(size for _, _, size, _, _ in include_signature(job.spec.include))
+    files = [Part(title="files of your own", size=Size(bytes=own))] if own else []
+    return (*packages, *files)
+
+
+def _waived(found: Sequence[Finding], layer: LayerSpec) -> tuple[Finding, ...]:
+    """Mark what a layer's waivers cover; whether others are idle, a build tells."""
+    used = [each for each in layer.waivers if any(map(each.covers, found))]
+    return waive(found, used)
+
+
+# -- functions ---------------------------------------------------------------------
+
+
+def _function_standing(function: FunctionSpec, target: str, known: _Layers) -> Standing:
+    code, found = _code(function)
+    layers = tuple(_held(layer, target, known) for layer in function.layers)
+    parts = (Part(title="code", size=code), *layers)
+    standing = Standing(
+        kind=Kind.FUNCTION,
+        name=function.name,
+        target=target,
+        parts=parts,
+        size=sum_of(parts),
+    )
+    findings = (*found, *judge_function(standing), *_unknown(function))
+    return replace(standing, findings=findings)
+
+
+def _held(layer: str | ForeignLayer, target: str, known: _Layers) -> Part:
+    if isinstance(layer, ForeignLayer):
+        size = None if layer.unzipped is None else Size(bytes=layer.unzipped)
+        return Part(title=layer.arn.partition(":layer:")[2], size=size)
+    own = known.get((layer, target))
+    if own is None:
+        return Part(title=layer, size=None)
+    return Part(title=layer, size=own.size, zips=own.zips)
+
+
+def _unknown(function: FunctionSpec) -> Iterator[Finding]:
+    for layer in function.layers:
+        if isinstance(layer, ForeignLayer) and layer.unzipped is None:
+            yield Finding(
+                check="unknown-size",
+                severity=Severity.NOTE,
+                message=f"the size of {layer.arn} isn't known here",
+                remedy=f"Ask AWS: layerforge budget {function.name}; and say it as "
+                f'{{arn = "{layer.arn}", unzipped = BYTES}}.',
+            )
+
+
+def _code(function: FunctionSpec) -> tuple[Size | None, tuple[Finding, ...]]:
+    """Say what a function's code has unzipped, in a zip of it or as it is told."""
+    code = function.code
+    if code is None:
+        return Size(bytes=0, bound=Bound.AT_LEAST), ()
+    if isinstance(code, int):
+        return Size(bytes=code), ()
+    if not code.exists():
+        missing = Finding(
+            check="code",
+            severity=Severity.WARNING,
+            message=f"there is no {code}: only its layers are counted",
+            remedy="Package it first, or give its size in bytes as code.",
+        )
+        return None, (missing,)
+    size = _folder_size(code) if code.is_dir() else _zip_size(code)
+    return Size(bytes=size), ()
+
+
+def _folder_size(folder: Path) -> int:
+    include = Include(source=folder, destination="")
+    return sum(size for _, _, size, _, _ in include_signature([include]))
+
+
+def _zip_size(path: Path) -> int:
+    """Add a zip's files up, as leniently as Lambda reads it."""
+    import zipfile  # noqa: PLC0415 - few functions name their zip
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    except zipfile.BadZipFile as error:
+        raise ConfigError(
+            f"{path} is a function's code, and it is no zip: {error}",
+            remedy="Name a zip, a folder that is zipped, or its size in bytes.",
+        ) from error
+    except OSError as error:
+        raise unreadable(error) from error
+
+
+# -- runtimes ----------------------------------------------------------------------
+
+
+def _runtimes(jobs: Iterable[Job], today: date) -> Iterator[Told]:
+    """Say of each runtime once what is wrong with it, at the first layer with it."""
+    first: dict[Runtime, list[str]] = {}
+    for job in jobs:
+        names = first.setdefault(job.target.runtime, [])
+        if job.spec.name not in names:
+            names.append(job.spec.name)
+    for runtime, names in first.items():
+        for finding in judge_runtime(runtime, today):
+            about = f"{runtime} ({', '.join(names)})"
+            yield Told(about=about, table=f"layers.{names[0]}", finding=finding)

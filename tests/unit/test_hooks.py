@@ -1,0 +1,88 @@
+""".pre-commit-hooks.yaml: lawful, with commands and options that there are."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from pre_commit.clientlib import load_manifest
+
+from tests.commands import parsed
+
+MANIFEST: Final = Path(__file__).parents[2] / ".pre-commit-hooks.yaml"
+# Which also holds it to pre-commit's own schema.
+HOOKS: Final[dict[str, dict[str, Any]]] = {
+    hook["id"]: hook for hook in load_manifest(str(MANIFEST))
+}
+
+each_hook = pytest.mark.parametrize("name", HOOKS)
+
+
+def takes(name: str, path: str) -> bool:
+    """Say whether a hook is run for a file, as pre-commit does."""
+    return re.search(HOOKS[name]["files"], path) is not None
+
+
+def test_there_are_two_hooks() -> None:
+    assert list(HOOKS) == ["layerforge-check", "layerforge-zip-size"]
+
+
+@each_hook
+def test_a_hook_is_installed_by_pip_and_calls_us(name: str) -> None:
+    hook = HOOKS[name]
+
+    assert hook["language"] == "python"
+    assert shlex.split(hook["entry"])[0] == "layerforge"
+
+
+def test_the_options_of_the_check_are_known() -> None:
+    words = shlex.split(HOOKS["layerforge-check"]["entry"])[1:]
+
+    assert parsed(words)["names"] == ()
+
+
+def test_the_options_of_the_size_of_zips_are_known() -> None:
+    words = shlex.split(HOOKS["layerforge-zip-size"]["entry"])[1:]
+
+    values = parsed([*words, "--max-unzipped", "200 MB", "a.zip", "b.zip"])
+
+    assert values["static"] is True
+    assert list(values["only"]) == ["size"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "layerforge.toml",
+        "infra/layerforge.toml",
+        "pyproject.toml",
+        "requirements.in",
+        "requirements-dev.txt",
+        "base-requirements.txt",
+        "constraints.txt",
+        "pylock.web-python313-arm64.toml",
+        "pylock.toml",
+        "uv.lock",
+        "app/package.json",
+        "package-lock.web.json",
+        "layerforge-ledger.web-nodejs24-arm64.toml",
+        "yarn.lock",
+    ],
+)
+def test_the_check_is_run_where_it_may_tell_otherwise(path: str) -> None:
+    assert takes("layerforge-check", path)
+
+
+@pytest.mark.parametrize(
+    "path", ["README.md", "src/app.py", "mypackage.json5", "a.toml"]
+)
+def test_the_check_is_not_run_for_anything_else(path: str) -> None:
+    assert not takes("layerforge-check", path)
+
+
+def test_zips_are_weighed_and_nothing_else() -> None:
+    assert takes("layerforge-zip-size", "dist/web-python3.13-arm64.zip")
+    assert not takes("layerforge-zip-size", "web.zip.txt")

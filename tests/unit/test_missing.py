@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from layerforge.missing import Bringer, listed, load_bringers, remedies_for
+from layerforge.target import Arch, Target, find_runtime, host_libraries
+
+IMAGES = [
+    host_libraries(Target(runtime=find_runtime(runtime), arch=arch))
+    for runtime in ("python3.11", "python3.13")
+    for arch in Arch
+]
+
+
+@pytest.mark.parametrize("row", load_bringers(), ids=lambda row: row.names[0])
+def test_a_row_is_of_libraries_that_an_image_lacks(row: Bringer) -> None:
+    remedy = row.remedy.format(names="libx.so.1")
+
+    assert row.why.endswith(".")
+    assert remedy.endswith(".")
+    assert not re.search(r"[{}]", remedy)
+    for library in IMAGES[0].intersection(*IMAGES):
+        assert not row.fits(library, "python/cv2/cv2.abi3.so")
+
+
+def test_the_first_row_that_fits_is_told() -> None:
+    missed = ["libGL.so.1"]
+
+    (opencv,) = remedies_for(missed, "python/cv2/cv2.abi3.so")
+    (other,) = remedies_for(missed, "python/demo/_a.so")
+
+    assert opencv.startswith("Take opencv-python-headless instead of opencv-python")
+    assert other.startswith("Lambda has no display")
+
+
+def test_libraries_of_one_remedy_are_told_together() -> None:
+    names = ["libSM.so.6", "liba.so.1", "libX11.so.6"]
+
+    assert list(remedies_for(names, "python/demo/_a.so").values()) == [
+        ("libSM.so.6", "libX11.so.6"),
+        ("liba.so.1",),
+    ]
+
+
+def test_nothing_is_missed_where_nothing_is_missing() -> None:
+    assert remedies_for([], "python/demo/_a.so") == {}
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [(("a",), "a"), (("a", "b"), "a and b"), (("a", "b", "c"), "a, b and c")],
+)
+def test_names_are_written_as_a_sentence_has_them(
+    names: tuple[str, ...], text: str
+) -> None:
+    assert listed(names) == text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -13,10 +14,15 @@ from layerforge.audit import audit
 from layerforge.containers.service import Containers
 from layerforge.containers.settings import ContainerSettings
 from layerforge.ecosystems import Tools
+from layerforge.findings import Severity, Waiver
+from layerforge.pipeline import build_layer
+from layerforge.plan import Job
 from layerforge.probe import probe_zip
+from layerforge.spec import LayerSpec, Requirements
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
 from layerforge.tree import FileEntry, Tree, unite
+from layerforge.zips import index_zip
 from tests.elf_files import Workshop
 from tests.entries import make_entry
 
@@ -139,3 +145,34 @@ def test_what_the_loader_finds_is_not_missed_and_the_rest_is_an_error(
 
     assert (case.name not in failed) is case.loads
     assert (case.name not in errors) is case.loads
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(
+    ("package", "broken"),
+    [("pyodbc", {"pyodbc"}), ("fiona", {"fiona"}), ("psycopg2-binary", set[str]())],
+)
+def test_what_misses_a_library_of_al2023_is_told_without_importing_it(
+    tmp_path: Path, package: str, broken: set[str]
+) -> None:
+    waiver = Waiver(check="library", why="That it doesn't load, is what is shown.")
+    requirements = Requirements(lines=(package,))
+    spec = LayerSpec(name="demo", requirements=requirements, waivers=(waiver,))
+    job = Job(
+        spec=spec,
+        target=Target(runtime=find_runtime("python3.13"), arch=Arch.X86_64),
+        lock_file=tmp_path / "pylock.demo.toml",
+        output=tmp_path / "demo.zip",
+        lock_words=(),
+    )
+    with Containers(ContainerSettings(image=BASES)) as containers:
+        tools = Tools(store=Store(tmp_path / "store"), containers=containers)
+        report = build_layer(job, tools)
+        entries = index_zip(job.output)
+        tree = Tree(tuple(sorted(entries, key=lambda entry: entry.path)))
+        probed = probe_zip(job.output, tree, job.target, tools)
+
+    waived = {finding for finding in report.findings if finding.waived}
+    errors = {f for f in waived if f.severity is Severity.ERROR}
+    assert {row.module for row in probed.failed} == broken
+    assert bool(errors) is bool(broken)

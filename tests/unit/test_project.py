@@ -166,8 +166,8 @@ class TestDefaults:
             "defaults.requirements: unknown; known here: architectures, bytecode, "
             "collisions, container, description, entry-points, exclude, "
             "exclude-runtime-sdk, extras, groups, imports, include, install-scripts, "
-            "keep, licence, max-unzipped, one-zip, runtimes, shake, strip, "
-            "system-packages, versioned-folder"
+            "keep, licence, licence-texts, max-unzipped, one-zip, provided-by, "
+            "runtimes, shake, split, strip, system-packages, versioned-folder, waive"
         )
 
 

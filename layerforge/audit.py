@@ -8,8 +8,8 @@ from dataclasses import replace
 from layerforge.ecosystems import ecosystem_of
 from layerforge.errors import VerifyError
 from layerforge.findings import Finding, Severity, Waiver, waive
-from layerforge.linking import with_needed
-from layerforge.target import Target
+from layerforge.linking import Linkage
+from layerforge.target import Target, host_libraries
 from layerforge.tree import FileEntry, Tree
 from layerforge.verify import UNLOADABLE, verify
 
@@ -45,7 +45,9 @@ def _found(tree: Tree, target: Target) -> tuple[Finding, ...]:
     ecosystem = ecosystem_of(target)
     found = (*verify(tree, target), *ecosystem.verify(tree, target))
     if any(finding.check in UNLOADABLE for finding in found):
-        loaded = with_needed(tree, ecosystem.loaded(tree, target))
+        loaded = Linkage(tree, host_libraries(target)).closure(
+            ecosystem.loaded(tree, target)
+        )
         found = tuple(
             replace(finding, severity=Severity.ERROR)
             if finding.check in UNLOADABLE and finding.path in loaded
@@ -56,10 +58,19 @@ def _found(tree: Tree, target: Target) -> tuple[Finding, ...]:
 
 
 def refusal(what: str, errors: Sequence[Finding]) -> VerifyError:
-    """Put errors into one, each with its place; remedies are told once."""
+    """Put errors into one: each fault once, with its places; each remedy once."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for error in errors:
+        places.setdefault((error.check, error.message), []).append(error.path)
     lines = "".join(
-        f"\n  {f'{error.path}: ' if error.path else ''}{error.message} [{error.check}]"
-        for error in errors
+        f"\n  {_where(paths)}{message} [{check}]"
+        for (check, message), paths in places.items()
     )
     remedies = dict.fromkeys(error.remedy for error in errors if error.remedy)
     return VerifyError(f"{what} would not work:{lines}", remedy=" ".join(remedies))
+
+
+def _where(paths: Sequence[str]) -> str:
+    first, *others = paths
+    more = f" and {len(others)} more" if others else ""
+    return f"{first}{more}: " if first else ""

@@ -5,7 +5,6 @@ The texts that belong to a check whatever it found stand in data/checks.toml.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -13,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
+
+import tomli
 
 from layerforge.strip import matcher
 
@@ -113,7 +114,7 @@ def waivable(check: str) -> bool:
 @cache
 def load_checks() -> Mapping[str, Check]:
     """Give every check by its id, in the table's order."""
-    document = tomllib.loads(_CHECKS_FILE.read_text(encoding="utf-8"))
+    document = tomli.loads(_CHECKS_FILE.read_text(encoding="utf-8"))
     return MappingProxyType(
         {
             name: Check(

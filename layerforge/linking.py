@@ -7,7 +7,7 @@ LD_LIBRARY_PATH, which has the image's folders first and /opt/lib last, then DT_
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from posixpath import basename, commonpath, dirname, normpath
@@ -124,11 +124,6 @@ class Linkage:
             if end in self._files:
                 named.setdefault(basename(link), []).append(self._files[end])
         return named
-
-
-def with_needed(tree: Tree, paths: Collection[str]) -> frozenset[str]:
-    """Give ``paths`` with the layer's own libraries that loading them loads as well."""
-    return Linkage(tree).closure(paths)
 
 
 def _places(folders: Iterable[str], name: str, entry: FileEntry) -> Iterator[str]:

@@ -52,6 +52,11 @@ _FAMILIES: Final[Mapping[str, Callable[[Target], tuple[int, ...]]]] = {
     "GLIBCXX": lambda target: _numbers(target.runtime.glibcxx),
     "CXXABI": lambda target: _numbers(target.runtime.cxxabi),
 }
+_LATEST: Final[Mapping[str, Callable[[Target], tuple[int, ...]]]] = {
+    "GLIBC": lambda target: target.runtime.glibc,
+    "GLIBCXX": lambda target: _numbers(target.runtime.latest_glibcxx),
+    "CXXABI": lambda target: _numbers(target.runtime.latest_cxxabi),
+}
 
 
 def check_machine(tree: Tree, target: Target) -> Iterator[Finding]:
@@ -115,18 +120,34 @@ def check_versions(tree: Tree, target: Target) -> Iterator[Finding]:
     image's, which it does by DT_RPATH alone.
     """
     linkage = Linkage(tree, host_libraries(target))
+    system = target.runtime.os
     for entry in tree:
         newer = _newer(entry, linkage, target) if _loads(entry, target) else {}
-        if newer:
-            has = [f"{each}_{_dotted(_FAMILIES[each](target))}" for each in newer]
+        never = {key: newer[key] for key in newer if not _is_latest(newer[key], target)}
+        if never:
+            has = [f"{each}_{_dotted(_LATEST[each](target))}" for each in never]
             yield _unloadable(
                 entry,
-                f"needs {listed(list(newer.values()))}, and {target.runtime.os} has "
+                f"needs {listed(list(never.values()))}, and {system} has "
                 f"{listed(has)}: it will not load",
                 "Take another version of its package, or have it compiled for the "
                 "runtime.",
                 check="symbol-version",
             )
+        elif newer:
+            yield _unloadable(
+                entry,
+                f"needs {listed(list(newer.values()))}, which only newer images of "
+                f"{system} have: a function that is held to an older one can't load it",
+                "Leave the function's runtime version to Lambda (Auto).",
+                check="image-version",
+            )
+
+
+def _is_latest(needed: str, target: Target) -> bool:
+    """Say whether the newest images have a version of symbols."""
+    family, _, version = needed.rpartition("_")
+    return _numbers(version) <= _LATEST[family](target)
 
 
 def _newer(entry: FileEntry, linkage: Linkage, target: Target) -> Mapping[str, str]:

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Final
+
+import tomli
 
 from layerforge.target import Target
 from layerforge.tree import FileEntry
@@ -175,7 +176,7 @@ def rules_for(target: Target, profile: Profile) -> tuple[StripRule, ...]:
 @cache
 def all_rules() -> tuple[StripRule, ...]:
     """Read data/strip.toml."""
-    document = tomllib.loads(_RULES_FILE.read_text(encoding="utf-8"))
+    document = tomli.loads(_RULES_FILE.read_text(encoding="utf-8"))
     return tuple(
         StripRule(
             id=row["id"],

@@ -7,7 +7,6 @@ data/host-libraries.toml.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +15,8 @@ from functools import cache, total_ordering
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+import tomli
 
 from layerforge.errors import ConfigError
 
@@ -105,6 +106,8 @@ class Runtime:
     glibc: tuple[int, int]
     glibcxx: str
     cxxabi: str
+    latest_glibcxx: str
+    latest_cxxabi: str
     sdk: tuple[str, ...]
     preview: bool = False
     deprecated: date | None = None
@@ -236,6 +239,8 @@ def _runtime(name: str, row: dict[str, Any], table: dict[str, Any]) -> Runtime:
         glibc=tuple(system["glibc"]),
         glibcxx=system["glibcxx"],
         cxxabi=system["cxxabi"],
+        latest_glibcxx=system.get("latest-glibcxx", system["glibcxx"]),
+        latest_cxxabi=system.get("latest-cxxabi", system["cxxabi"]),
         sdk=tuple(table["sdk"][row["language"]]),
         preview=row.get("preview", False),
         deprecated=row.get("deprecated"),
@@ -247,4 +252,4 @@ def _runtime(name: str, row: dict[str, Any], table: dict[str, Any]) -> Runtime:
 @cache
 def _read(name: str) -> dict[str, Any]:
     path = Path(__file__).with_name("data") / name
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return tomli.loads(path.read_text(encoding="utf-8"))

@@ -185,7 +185,8 @@ def _read_end(tail: bytes, archive_size: int) -> tuple[int, int, int]:
         raise Refused("it is no zip archive, is cut short, or has bytes behind its end")
     _, *numbers, comment = END.unpack(record)
     end = archive_size - END.size
-    if tail[-END.size - ZIP64_LOCATOR.size :].startswith(ZIP64_LOCATOR_SIGNATURE):
+    locator = tail[-END.size - ZIP64_LOCATOR.size : -END.size]
+    if locator.startswith(ZIP64_LOCATOR_SIGNATURE):
         numbers, end = _read_zip64_end(tail, end, numbers)
     disk, directory_disk, here, count, size, start = numbers
     for wrong, reason in (
@@ -204,6 +205,8 @@ def _read_zip64_end(
     tail: bytes, end: int, narrow: Sequence[int]
 ) -> tuple[list[int], int]:
     locator = tail[-END.size - ZIP64_LOCATOR.size : -END.size]
+    if len(locator) < ZIP64_LOCATOR.size:
+        raise Refused("its zip64 locator is cut short")
     _, disk, offset, disks = ZIP64_LOCATOR.unpack(locator)
     start = end - ZIP64_LOCATOR.size - ZIP64_END.size
     record = tail[-_ENDS : -END.size - ZIP64_LOCATOR.size]

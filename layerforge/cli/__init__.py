@@ -7,7 +7,6 @@ only package that imports click and rich, and the only one that prints.
 from __future__ import annotations
 
 import sys
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Final
 
@@ -51,6 +50,8 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         if cmd_name not in _COMMANDS:
+            from difflib import get_close_matches  # noqa: PLC0415 - for errors alone
+
             near = get_close_matches(cmd_name, _COMMANDS, n=1)
             guess = f"; did you mean {near[0]}?" if near else ""
             ctx.fail(f"no such command: {cmd_name}{guess}")

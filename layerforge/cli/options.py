@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import click
 
 from layerforge.cli.console import Console
-from layerforge.containers.service import Containers
 from layerforge.ecosystems import Tools
 from layerforge.indexes import IndexSettings
 from layerforge.jobs import Selection, select_jobs
@@ -145,6 +144,8 @@ def tools_of(
     options: dict[str, Any], console: Console, project: Project
 ) -> Iterator[Tools]:
     """Take the options of store, indexes and containers; give tools while they last."""
+    from layerforge.containers.service import Containers  # noqa: PLC0415 - few ask
+
     image = options.pop("image")
     settings = project.containers
     if image:

@@ -329,7 +329,7 @@ def test_a_program_for_another_machine_is_refused(make: Make, tools: Tools) -> N
 
     assert refused.value.message == (
         "tiny 1.0.0 was built, but not for nodejs22.x-x86_64:\n"
-        "  program is for another machine than x86_64 (ELF machine 183)"
+        "  program is for arm64, and the layer for x86_64"
     )
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from layerforge.linking import Linkage, Need, with_needed
+from layerforge.linking import Linkage, Need
 from layerforge.tree import FileEntry, unite
 from tests.libraries import AARCH64, library
 
@@ -134,7 +134,7 @@ def test_what_is_loaded_is_closed_over_the_layer() -> None:
         ]
     )
 
-    assert with_needed(tree, ["python/demo/_a.so", "python/demo/a.py"]) == {
+    assert Linkage(tree).closure(["python/demo/_a.so", "python/demo/a.py"]) == {
         "python/demo/_a.so",
         "python/demo/a.py",
         "python/demo/libb.so",

@@ -219,6 +219,16 @@ class TestRuntimesTable:
         assert (runtime.glibc, runtime.glibcxx) == system[runtime.os]
 
     @every_runtime
+    def test_the_newest_images_have_at_least_what_all_have(
+        self, runtime: Runtime
+    ) -> None:
+        def numbers(version: str) -> list[int]:
+            return [int(part) for part in version.split(".")]
+
+        assert numbers(runtime.latest_glibcxx) >= numbers(runtime.glibcxx)
+        assert numbers(runtime.latest_cxxabi) >= numbers(runtime.cxxabi)
+
+    @every_runtime
     def test_dates_are_announced_together_and_in_order(self, runtime: Runtime) -> None:
         dates = [runtime.deprecated, runtime.blocks_create, runtime.blocks_update]
         announced = [day for day in dates if day]

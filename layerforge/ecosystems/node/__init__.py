@@ -86,7 +86,9 @@ class _Node:
         from layerforge.ecosystems.node.locking import make_lock  # noqa: PLC0415 - as above
 
         _refuse_pythons(spec, target)
-        return make_lock(spec, target, _base(spec, target), tools, preferred=preferred, bases=bases)
+        return make_lock(
+            spec, target, _base(spec, target), tools, preferred=preferred, bases=bases
+        )
 
     def hold(self, _lock: Lock, path: Path, spec: LayerSpec, target: Target) -> None:
         _refuse_pythons(spec, target)

@@ -46,7 +46,7 @@ from layerforge.verify import verify
 
 _PROGRAM: Final = Path(__file__).with_name("programs") / "rebuild.cjs"
 _LAYER: Final = "/work/layer"
-_UNLOADABLE: Final = ("machine", "symbol-version")
+_UNLOADABLE: Final = ("machine", "format", "libc", "symbol-version")
 
 # Where scripts fetch from, and how; nothing that only this machine has, and no
 # credentials, since whoever wrote a script would have them.

@@ -34,7 +34,7 @@ from layerforge.tree import Tree
 from layerforge.verify import verify
 
 _PROGRAM: Final = Path(__file__).with_name("programs") / "build_wheel.py"
-_UNLOADABLE: Final = ("machine", "symbol-version")
+_UNLOADABLE: Final = ("machine", "format", "libc", "symbol-version")
 
 _TOO_NEW: Final = "too-recent versioned symbols"  # as auditwheel says it
 _OLDER_IMAGE: Final = (

@@ -21,11 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
-from layerforge.errors import BuildError
-from layerforge.files import umask
-from layerforge.limits import ZIP64_ENTRIES
-from layerforge.tree import STORED, FileEntry, Tree
-from layerforge.zipformat import (
+from layerforge.archives.zipformat import (
     DIRECTORY_HEADER,
     DIRECTORY_SIGNATURE,
     END,
@@ -41,6 +37,10 @@ from layerforge.zipformat import (
     ZIP64_LOCATOR,
     ZIP64_LOCATOR_SIGNATURE,
 )
+from layerforge.errors import BuildError
+from layerforge.files import umask
+from layerforge.limits import ZIP64_ENTRIES
+from layerforge.tree import STORED, FileEntry, Tree
 
 _TIME: Final = 0
 _DATE: Final = 1 << 5 | 1  # 1980-01-01, the first day that the format knows

@@ -8,10 +8,10 @@ from dataclasses import replace
 from layerforge.ecosystems import ecosystem_of
 from layerforge.errors import VerifyError
 from layerforge.findings import Finding, Severity, Waiver, waive
-from layerforge.linking import Linkage
 from layerforge.target import Target, host_libraries
 from layerforge.tree import FileEntry, Tree
 from layerforge.verify import UNLOADABLE, verify
+from layerforge.verify.linking import Linkage
 
 
 def audit(

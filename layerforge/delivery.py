@@ -84,7 +84,7 @@ def deliver(made: Made, job: Job, findings: Sequence[Finding]) -> BuildReport:
 
 
 def _deliver_one(made: Made, job: Job, findings: Sequence[Finding]) -> BuildReport:
-    from layerforge.documents import write_documents  # noqa: PLC0415 - brings cyclonedx
+    from layerforge.documents.writing import write_documents  # noqa: PLC0415 - brings cyclonedx
 
     archive = write_archive(made.tree, job.output)
     report = replace(

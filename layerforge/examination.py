@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from layerforge.archives.zipdirectory import Directory
+from layerforge.archives.zips import index_zip, read_zip_directory
 from layerforge.audit import audit
 from layerforge.errors import ArchiveError
 from layerforge.findings import Finding, Waiver, waive
-from layerforge.layout import verify_layout
-from layerforge.permissions import verify_permissions
-from layerforge.purpose import Purpose, purposes_of
 from layerforge.target import Arch, Runtime, Target
 from layerforge.tree import FileEntry, Tree
 from layerforge.verify import verify_size, verify_zip
-from layerforge.zipdirectory import Directory
-from layerforge.zips import index_zip, read_zip_directory
+from layerforge.verify.layout import verify_layout
+from layerforge.verify.permissions import verify_permissions
+from layerforge.verify.purpose import Purpose, purposes_of
 
 _OF_THE_DIRECTORY: Final = frozenset({"permissions", "size", "upload"})
 """The checks that need nothing inflated."""
@@ -181,8 +181,8 @@ def read_package(path: Path) -> ReadArchive:
             unzipped=pack.size,
             package=f"{pack.name} {pack.version}",
         )
+    from layerforge.archives.tarball import index_tarball  # noqa: PLC0415 - as above
     from layerforge.store import Store  # noqa: PLC0415 - zips need none of it
-    from layerforge.tarball import index_tarball  # noqa: PLC0415 - as above
 
     with tempfile.TemporaryDirectory(prefix="layerforge-") as folder:
         entries = index_tarball(path, path.name, "0" * 64, Store(Path(folder)))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from layerforge.elf_reader import find_facts
+from layerforge.elf.reader import find_facts
 from layerforge.errors import ConfigError
 from layerforge.formats import foreign_format
 from layerforge.spec import Include, unreadable

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final
 
-from layerforge.elf_tail import trim
+from layerforge.elf.tail import trim
 from layerforge.events import Listener, Noted, silent
 from layerforge.store import Store
 from layerforge.tree import Content, FileEntry

@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 
 from layerforge.elf import ElfError, ElfFacts, is_elf
-from layerforge.elf_reader import read_facts
+from layerforge.elf.reader import read_facts
 from layerforge.tree import DEFLATED, STORED, Content, FileEntry
 
 

@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from layerforge.zipformat import (
+from layerforge.archives.zipformat import (
     DIRECTORY_HEADER,
     DIRECTORY_SIGNATURE,
     END,

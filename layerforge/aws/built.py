@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from layerforge.aws.releases import BuiltZip
+from layerforge.documents.licences import licences_of
 from layerforge.errors import ConfigError, LayerforgeError, LockError
 from layerforge.jobs import Selection, select_jobs
-from layerforge.licences import licences_of
 from layerforge.manifest import BuildReport, manifest_path, outputs, read_manifest
 from layerforge.plan import Job, present_lock
 from layerforge.spec import Project, PublishSpec

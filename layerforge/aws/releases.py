@@ -14,8 +14,8 @@ from typing import Final
 
 from layerforge.aws.grants import Grant, read_grants
 from layerforge.aws.transfer import goes_by_bucket, refuse_without_bucket
+from layerforge.documents.licences import listed
 from layerforge.errors import ConfigError
-from layerforge.licences import listed
 from layerforge.limits import UNZIPPED_LIMIT
 from layerforge.manifest import BuildReport
 from layerforge.publication import filled

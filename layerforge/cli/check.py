@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from layerforge.check import Check
+from layerforge.check.survey import survey
 from layerforge.cli.console import Console
 from layerforge.cli.findings import painted
 from layerforge.cli.options import console_of, console_options
@@ -25,10 +26,9 @@ from layerforge.reports.standings import (
     workflow_command,
 )
 from layerforge.spec import Project
-from layerforge.survey import survey
 
 if TYPE_CHECKING:
-    from layerforge.cost import Cost
+    from layerforge.check.cost import Cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +78,8 @@ def _answer(names: tuple[str, ...], revision: str | None, *, strict: bool) -> _A
     check = survey(project, folder, datetime.now(UTC).date(), names)
     cost = None
     if revision:
-        from layerforge.cost import cost_since  # noqa: PLC0415 - asked for by few
-        from layerforge.history import read_past  # noqa: PLC0415 - as above
+        from layerforge.check.cost import cost_since  # noqa: PLC0415 - asked for by few
+        from layerforge.check.history import read_past  # noqa: PLC0415 - as above
 
         past = read_past(project, revision)
         cost = cost_since(past, check, gone=not names)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from layerforge.archives.zips import index_zip
 from layerforge.aws.download import EXPIRED, download
 from layerforge.aws.session import Access, Session
 from layerforge.cli.console import Console
@@ -30,7 +31,6 @@ from layerforge.reports.difference import (
 )
 from layerforge.reports.paths import shown_path
 from layerforge.store import Store
-from layerforge.zips import index_zip
 
 _ARN: Final = "arn:"
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
+from layerforge.archives.zips import index_zip
 from layerforge.cli.console import Console
 from layerforge.cli.options import console_of, console_options
 from layerforge.errors import ArchiveError, ConfigError
 from layerforge.manifest import manifest_path, read_manifest
 from layerforge.reports.contents import Contents, contents_document, contents_text
 from layerforge.reports.paths import shown_path
-from layerforge.zips import index_zip
 
 
 @click.command(

@@ -23,12 +23,12 @@ from layerforge.examination import (
 )
 from layerforge.findings import Finding, Waiver
 from layerforge.manifest import BuildReport, read_manifest
-from layerforge.purpose import Purpose
 from layerforge.reports.columns import bytes_of, counted
 from layerforge.reports.findings import findings_sum, findings_text
 from layerforge.reports.paths import shown_path
 from layerforge.spec import Project
 from layerforge.target import Target, find_arch, find_runtime
+from layerforge.verify.purpose import Purpose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Final
 
-from layerforge.cost import Cost, FunctionCost, LayerCost, PackageCost
+from layerforge.check.cost import Cost, FunctionCost, LayerCost, PackageCost
 from layerforge.inventory import Package
 from layerforge.reports.columns import bytes_of, clipped, columns, counted, signed
 from layerforge.reports.markdown import code, table

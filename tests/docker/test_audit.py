@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 from layerforge.archive import write_archive
+from layerforge.archives.zips import index_zip
 from layerforge.audit import audit
 from layerforge.containers.service import Containers
 from layerforge.containers.settings import ContainerSettings
@@ -22,7 +23,6 @@ from layerforge.spec import LayerSpec, Requirements
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
 from layerforge.tree import FileEntry, Tree, unite
-from layerforge.zips import index_zip
 from tests.elf_files import Workshop
 from tests.entries import make_entry
 

@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 from click.testing import CliRunner
 
+from layerforge.archives.zips import index_zip
 from layerforge.cli import group
 from layerforge.containers.service import Containers
 from layerforge.containers.settings import ContainerSettings
@@ -20,7 +21,6 @@ from layerforge.probe import ProbeReport, probe_zip
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
 from layerforge.tree import Tree
-from layerforge.zips import index_zip
 
 pytestmark = pytest.mark.docker
 

@@ -90,8 +90,8 @@ def test_a_version_that_would_differ_is_refused(based: Program, index: Index) ->
         "error: web and base need different versions for python3.12-x86_64:",
         "  helper: web has 1.0 (for demo), base has 1.1 (for its own requirements)",
         (
-            "try: Where base has changed since: layerforge lock web. Otherwise ask in base "
-            "for what both can have, such as helper 1.0."
+            "try: Where base has changed since: layerforge lock web. Otherwise ask in "
+            "base for what both can have, such as helper 1.0."
         ),
     ]
     assert not (based.folder / LOCK).exists()

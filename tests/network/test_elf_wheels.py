@@ -13,8 +13,8 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from layerforge.elf import is_elf
-from layerforge.elf_reader import read_facts
-from layerforge.elf_tail import trim
+from layerforge.elf.reader import read_facts
+from layerforge.elf.tail import trim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

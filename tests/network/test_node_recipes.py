@@ -19,7 +19,9 @@ from typing import Final
 
 import pytest
 
+from layerforge.archives.zips import index_zip
 from layerforge.ecosystems import Tools
+from layerforge.findings import Severity
 from layerforge.jobs import Selection, select_jobs
 from layerforge.limits import UNZIPPED_LIMIT
 from layerforge.manifest import BuildReport
@@ -31,8 +33,6 @@ from layerforge.spec import LayerSpec, Project
 from layerforge.store import Store
 from layerforge.strip import Profile
 from layerforge.tree import Tree
-from layerforge.findings import Severity
-from layerforge.zips import index_zip
 
 pytestmark = [
     pytest.mark.network,

@@ -24,6 +24,7 @@ from typing import Final
 import pytest
 
 from layerforge.ecosystems import Tools
+from layerforge.findings import Severity
 from layerforge.jobs import Selection, select_jobs
 from layerforge.limits import UNZIPPED_LIMIT
 from layerforge.manifest import BuildReport
@@ -33,7 +34,6 @@ from layerforge.recipes import find_recipe, recipe_names
 from layerforge.spec import LayerSpec, Project, Requirements
 from layerforge.store import Store
 from layerforge.strip import Profile
-from layerforge.findings import Severity
 
 pytestmark = [
     pytest.mark.network,

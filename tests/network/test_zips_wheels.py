@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from layerforge.archives.zips import index_zip
 from layerforge.errors import ArchiveError
-from layerforge.zips import index_zip
 
 pytestmark = pytest.mark.network
 

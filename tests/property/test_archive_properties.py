@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layerforge.archive import write_archive
+from layerforge.archives.zips import index_zip
 from layerforge.tree import FileEntry, Tree, unite
-from layerforge.zips import index_zip
 from tests.entries import make_entry
 
 # How long a disk takes is no property of an archive.

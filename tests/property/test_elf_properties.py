@@ -21,8 +21,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from layerforge.elf import ElfError, is_elf
-from layerforge.elf_reader import highest_versions, read_facts
-from layerforge.elf_tail import trim
+from layerforge.elf.reader import highest_versions, read_facts
+from layerforge.elf.tail import trim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

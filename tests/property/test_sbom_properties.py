@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packageurl import PackageURL
 
+from layerforge.documents.sbom import dump_sbom
 from layerforge.lock import Lock, Pin
-from layerforge.sbom import dump_sbom
 from layerforge.target import Arch, Target, load_runtimes
 from layerforge.tree import FileEntry, Tree
 from tests.layers import Layer

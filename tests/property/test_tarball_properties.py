@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from layerforge.archives.tarball import index_tarball
 from layerforge.errors import ArchiveError
 from layerforge.store import Store
-from layerforge.tarball import index_tarball
 
 # A busy machine is no property of a tarball.
 unhurried = settings(deadline=None, max_examples=60)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from layerforge.archives.zipdirectory import Directory, NeedMore, read_directory
+from layerforge.archives.zips import index_zip
 from layerforge.errors import ArchiveError
-from layerforge.zipdirectory import Directory, NeedMore, read_directory
-from layerforge.zips import index_zip
 
 LETTERS = st.characters(
     codec="utf-8", exclude_categories=["Cc"], exclude_characters="/\\:"

@@ -17,14 +17,14 @@ import pytest
 
 from layerforge import archive
 from layerforge.archive import LayerArchive, write_archive, zipped_size
-from layerforge.errors import BuildError
-from layerforge.tree import FileEntry, Tree, unite
-from layerforge.zipformat import (
+from layerforge.archives.zipformat import (
     DIRECTORY_HEADER,
     END,
     LOCAL_HEADER,
     ZIP64_END_SIGNATURE,
 )
+from layerforge.errors import BuildError
+from layerforge.tree import FileEntry, Tree, unite
 from tests.entries import make_content, make_entry
 
 NOISE = hashlib.shake_256(b"noise").digest(3 << 20)

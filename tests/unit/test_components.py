@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from layerforge.components import components_of, graph_of
-from layerforge.metadata import Statement
+from layerforge.documents.components import components_of, graph_of
+from layerforge.documents.metadata import Statement
 from tests.layers import Layer, node_layer, python_layer
 from tests.wheels import make_wheel
 

@@ -11,14 +11,14 @@ from typing import Final
 import pytest
 
 from layerforge.check import Check
-from layerforge.cost import Cost, cost_since
+from layerforge.check.cost import Cost, cost_since
+from layerforge.check.history import read_past
+from layerforge.check.survey import survey
 from layerforge.ecosystems.python.inputs import inputs_digest
-from layerforge.history import read_past
 from layerforge.jobs import Selection, select_jobs
 from layerforge.lock import Lock, Pin, Weight, dump_lock
 from layerforge.project import read_project
 from layerforge.reports.cost import cost_document, cost_markdown, cost_text
-from layerforge.survey import survey
 
 LAYERS: Final = """
 [defaults]

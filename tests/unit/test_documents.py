@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from layerforge.documents import write_documents
+from layerforge.documents.writing import write_documents
 from layerforge.errors import BuildError
 from layerforge.manifest import BuildReport
 from layerforge.plan import Job

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from layerforge.elf import ElfError, is_elf
-from layerforge.elf_reader import highest_versions, read_facts
+from layerforge.elf.reader import highest_versions, read_facts
 from tests.elf_files import (
     ALLOC,
     DYNAMIC,

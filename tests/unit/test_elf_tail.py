@@ -12,8 +12,8 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from layerforge.elf import ElfError, ElfFacts
-from layerforge.elf_reader import read_facts
-from layerforge.elf_tail import trim
+from layerforge.elf.reader import read_facts
+from layerforge.elf.tail import trim
 from tests.elf_files import (
     ALLOC,
     DATA,

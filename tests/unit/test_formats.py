@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from layerforge.archives.zips import index_zip
 from layerforge.formats import FOREIGN_HEAD, foreign_format
-from layerforge.zips import index_zip
 from tests.wheels import make_wheel
 
 PE = b"MZ".ljust(0x3C, b"\0") + struct.pack("<I", 0x80)

@@ -25,19 +25,19 @@ PACKAGE: Final = ROOT / "layerforge"
 # A level a line. A room imports from the lines above it and from nowhere else; what a
 # folder holds is one room, unless a part of it is named here.
 LEVELS: Final = """
-errors events limits elf zipformat headers hashes licences revision
-target tree address fields files elf_layout template retries
-compressor strip elf_tail zipdirectory lock client loader containers.settings handover
-store spec indexes elf_reader archive verify tarheaders
-publication
-project pack trim include fetch zips tarball manifest credentials
-recipes ledger containers inventory
-imports difference
+elf errors events formats hashes headers indexes limits template
+address fields files handover retries revision target tree
+client compressor containers.settings credentials loader lock strip
+bases containers findings store
+archives fetch imports manifest pack spec trim waivers
+archive functions include inventory ledger publication verify
+difference project split weighed
+recipes
 ecosystems
-plan ecosystems.python ecosystems.node probe
-jobs oversize records proof
+audit ecosystems.python ecosystems.node plan probe
+documents examination forecast jobs oversize proof records
+aws check delivery
 pipeline
-aws
 reports
 cli
 __main__
@@ -49,10 +49,18 @@ DOORS: Final[dict[str, set[str]]] = {
     "botocore": {"aws"},
     "build": {"ecosystems.python"},
     "click": {"cli"},
+    "cyclonedx": {"documents"},
     "deflate": {"compressor"},
     "docker": {"containers"},
     "elftools": set(),
-    "packaging": {"ecosystems.python", "inventory", "project", "reports"},
+    "packageurl": {"documents"},
+    "packaging": {
+        "documents",
+        "ecosystems.python",
+        "inventory",
+        "project",
+        "reports",
+    },
     "requests": {"client"},
     "rich": {"cli"},
     "subprocess": {
@@ -62,6 +70,15 @@ DOORS: Final[dict[str, set[str]]] = {
         "indexes",
         "revision",
     },
+    "tomli": {
+        "check",
+        "ecosystems.node",
+        "findings",
+        "lock",
+        "project",
+        "strip",
+        "target",
+    },
     "tomli_w": {"ecosystems.node", "lock"},
     "urllib3": {"client", "containers"},
     "uv": {"ecosystems.python"},
@@ -70,6 +87,8 @@ DOORS: Final[dict[str, set[str]]] = {
 # Where a door is narrower than its room: the modules that have it.
 DOOR_MODULES: Final = {
     "build": {"ecosystems.python.programs.build_wheel"},
+    "cyclonedx": {"documents.sbom"},
+    "packageurl": {"documents.sbom"},
     "rich": {"cli.bars"},
     "subprocess": {
         "ecosystems.node.nodejs",
@@ -98,6 +117,7 @@ HEAVY: Final = {
     "cyclonedx",
     "docker",
     "elftools",
+    "packageurl",
     "requests",
     "rich",
     "tomli_w",
@@ -321,7 +341,13 @@ def run(folder: Path, *arguments: str) -> set[str]:
         pytest.param(("publish", "--help"), id="publish help"),
         pytest.param(("build",), id="nothing to do"),
         pytest.param(("plan",), id="plan"),
-        pytest.param(("lock", "--check"), id="check"),
+        pytest.param(("lock", "--check"), id="check of locks"),
+        pytest.param(("check",), id="check of limits"),
+        pytest.param(("explain",), id="explain"),
+        pytest.param(
+            ("verify", "--static", "dist/web-python3.13-arm64.zip"),
+            id="static checks",
+        ),
         pytest.param(("runtimes",), id="runtimes"),
     ],
 )

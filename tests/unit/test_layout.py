@@ -5,9 +5,9 @@ import pytest
 from layerforge.ecosystems.node import importable as node
 from layerforge.ecosystems.python import importable as python
 from layerforge.findings import Finding, Severity
-from layerforge.layout import check_places, search_path, verify_layout
 from layerforge.target import Target, find_arch, find_runtime, load_runtimes
 from layerforge.tree import FileEntry, Tree, unite
+from layerforge.verify.layout import check_places, search_path, verify_layout
 
 PYTHON_LOOKS = "python3.13 looks in python/ and python/lib/python3.13/site-packages/"
 NODE_LOOKS = "nodejs22.x looks in nodejs/node_modules/ and nodejs/node22/node_modules/"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from layerforge.licence_texts import dump_licence_texts, licence_texts_path
+from layerforge.documents.licence_texts import dump_licence_texts, licence_texts_path
 from tests.layers import Layer, node_layer, python_layer
 from tests.wheels import make_wheel
 

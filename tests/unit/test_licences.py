@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from layerforge.licences import licences_of, listed
+from layerforge.documents.licences import licences_of, listed
 
 DIST_INFO = "python/demo-1.0.dist-info/METADATA"
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from layerforge.linking import Linkage, Need
 from layerforge.tree import FileEntry, unite
+from layerforge.verify.linking import Linkage, Need
 from tests.libraries import AARCH64, library
 
 

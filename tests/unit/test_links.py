@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from layerforge.findings import Finding, Severity
-from layerforge.links import check_links, follow
 from layerforge.tree import FileEntry, unite
+from layerforge.verify.links import check_links, follow
 
 
 def found(links: dict[str, str], *files: str) -> list[Finding]:

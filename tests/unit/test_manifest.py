@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from layerforge.findings import Finding, Severity
 from layerforge.manifest import (
     BuildReport,
     PackageReport,
@@ -17,7 +18,6 @@ from layerforge.manifest import (
     to_document,
 )
 from layerforge.strip import Removal
-from layerforge.findings import Finding, Severity
 
 REPORT = BuildReport(
     layer="wéb",

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from layerforge.metadata import Statement, place_of, read_statement
+from layerforge.documents.metadata import Statement, place_of, read_statement
 
 METADATA = "python/demo-1.0.dist-info/METADATA"
 PACKAGE_JSON = "nodejs/node_modules/demo/package.json"

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from layerforge.missing import Bringer, listed, load_bringers, remedies_for
 from layerforge.target import Arch, Target, find_runtime, host_libraries
+from layerforge.verify.missing import Bringer, listed, load_bringers, remedies_for
 
 IMAGES = [
     host_libraries(Target(runtime=find_runtime(runtime), arch=arch))

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from layerforge.findings import Finding, Severity
-from layerforge.native import CHECKS
 from layerforge.target import Target, find_arch, find_runtime
 from layerforge.tree import FileEntry, unite
+from layerforge.verify.native import CHECKS
 from tests.elf_files import Workshop
 from tests.entries import make_entry
 from tests.libraries import AARCH64, I386, X86_64, foreign, library
@@ -159,12 +159,24 @@ def test_a_newer_glibc_than_the_runtime_s_is_warned_of() -> None:
 
 
 def test_the_versions_that_a_file_needs_are_told_together() -> None:
-    entry = library(versions=("CXXABI_1.3.14", "GLIBCXX_3.4.32", "GLIBC_2.38"))
+    entry = library(versions=("CXXABI_1.3.16", "GLIBCXX_3.4.34", "GLIBC_2.38"))
 
     assert messages(entry) == [
         (
-            "symbol-version: needs CXXABI_1.3.14, GLIBCXX_3.4.32 and GLIBC_2.38, and "
-            "AL2023 has CXXABI_1.3.13, GLIBCXX_3.4.29 and GLIBC_2.34: it will not load"
+            "symbol-version: needs CXXABI_1.3.16, GLIBCXX_3.4.34 and GLIBC_2.38, and "
+            "AL2023 has CXXABI_1.3.15, GLIBCXX_3.4.33 and GLIBC_2.34: it will not load"
+        )
+    ]
+
+
+def test_what_only_newer_images_have_is_told_apart() -> None:
+    entry = library(versions=("CXXABI_1.3.14", "GLIBCXX_3.4.33"))
+
+    assert messages(entry) == [
+        (
+            "image-version: needs CXXABI_1.3.14 and GLIBCXX_3.4.33, which only newer "
+            "images of AL2023 have: a function that is held to an older one can't load "
+            "it"
         )
     ]
 
@@ -198,7 +210,7 @@ def test_versions_are_compared_as_numbers(
 
 
 def cpp(*, rpath: tuple[str, ...] = (), runpath: tuple[str, ...] = ()) -> FileEntry:
-    versions = ("GLIBCXX_3.4.33", "GLIBC_2.38")
+    versions = ("GLIBCXX_3.4.34", "GLIBC_2.38")
     needed = ("libstdc++.so.6",)
     return library(versions=versions, needed=needed, rpath=rpath, runpath=runpath)
 
@@ -216,8 +228,8 @@ def test_the_image_s_libstdcxx_comes_before_that_of_a_runpath_or_of_lib() -> Non
 
     assert messages(*entries) == [
         (
-            "symbol-version: needs GLIBCXX_3.4.33 and GLIBC_2.38, and AL2023 has "
-            "GLIBCXX_3.4.29 and GLIBC_2.34: it will not load"
+            "symbol-version: needs GLIBCXX_3.4.34 and GLIBC_2.38, and AL2023 has "
+            "GLIBCXX_3.4.33 and GLIBC_2.34: it will not load"
         )
     ]
 
@@ -243,8 +255,8 @@ def test_libraries_that_are_brought_in_different_ways_are_told_apart() -> None:
 
     assert messages(entry) == [
         (
-            "library: needs libx.so.1 and liby.so.2, which neither AL2023 nor the layer "
-            "has"
+            "library: needs libx.so.1 and liby.so.2, which neither AL2023 nor the "
+            "layer has"
         ),
         "library: needs libexpat.so.1, which neither AL2023 nor the layer has",
     ]

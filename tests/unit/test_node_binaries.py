@@ -8,9 +8,9 @@ from typing import Any, Final
 import pytest
 
 from layerforge.ecosystems.node.binaries import find_missing
+from layerforge.findings import Severity
 from layerforge.target import Arch, Target, find_runtime
 from layerforge.tree import Tree
-from layerforge.findings import Severity
 from tests.entries import make_entry
 
 ARM: Final = Target(runtime=find_runtime("nodejs22.x"), arch=Arch.ARM64)

@@ -15,6 +15,7 @@ import pytest
 from layerforge.ecosystems import Tools, ecosystem_of
 from layerforge.errors import BuildError, ConfigError, LockError
 from layerforge.events import Event, Noted
+from layerforge.findings import Severity
 from layerforge.jobs import Selection, select_jobs
 from layerforge.lock import Weight
 from layerforge.manifest import BuildReport
@@ -25,7 +26,6 @@ from layerforge.records import last_build
 from layerforge.spec import LayerSpec
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
-from layerforge.findings import Severity
 from tests.registry import integrity_of, lock_of, make_tarball
 
 ARM: Final = Target(runtime=find_runtime("nodejs22.x"), arch=Arch.ARM64)

@@ -16,6 +16,7 @@ from typing import Final
 import pytest
 
 from layerforge import imports
+from layerforge.archives.zips import index_zip
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node import probing
 from layerforge.errors import BuildError
@@ -24,7 +25,6 @@ from layerforge.probe import ProbeReport, ProbeResult, probe_zip
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime, load_runtimes
 from layerforge.tree import Tree
-from layerforge.zips import index_zip
 
 
 def present_version() -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from layerforge.findings import Finding
 from layerforge.lock import Lock, Pin
 from layerforge.oversize import explain_size
 from layerforge.plan import Job
@@ -11,7 +12,6 @@ from layerforge.spec import LayerSpec
 from layerforge.strip import Profile
 from layerforge.target import Target, find_arch, find_runtime
 from layerforge.tree import Content, FileEntry
-from layerforge.findings import Finding
 from layerforge.verify import verify_size
 
 LIMIT = 262_144_000

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from layerforge.archives.zipdirectory import Member
 from layerforge.findings import Finding, Severity
-from layerforge.permissions import verify_permissions
-from layerforge.zipdirectory import Member
+from layerforge.verify.permissions import verify_permissions
 
 FILE, FOLDER, LINK = 0o100000, 0o040000, 0o120000
 

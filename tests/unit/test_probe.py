@@ -18,6 +18,7 @@ from typing import Final
 import pytest
 
 from layerforge import imports
+from layerforge.archives.zips import index_zip
 from layerforge.containers.image import Image
 from layerforge.containers.service import Containers
 from layerforge.containers.task import EngineError
@@ -31,7 +32,6 @@ from layerforge.probe import ProbeReport, ProbeResult, judge, probe_zip, write_t
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
 from layerforge.tree import Tree
-from layerforge.zips import index_zip
 from tests.elf_files import DATA, TEXT, make_elf, set_field
 
 E_MACHINE: Final = 18  # where it stands in an ELF header

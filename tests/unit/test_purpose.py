@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from layerforge.elf import ElfFacts
-from layerforge.purpose import purposes_of
 from layerforge.target import find_arch, find_runtime
 from layerforge.tree import FileEntry, unite
+from layerforge.verify.purpose import purposes_of
 
 X86_64, AARCH64, RISCV = 62, 183, 243
 OLD = "cpython-311-x86_64-linux-gnu.so"

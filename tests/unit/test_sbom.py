@@ -12,8 +12,8 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+from layerforge.documents.sbom import dump_sbom, sbom_path
 from layerforge.lock import Lock, commit_archive
-from layerforge.sbom import dump_sbom, sbom_path
 from tests.layers import Layer, node_layer, python_layer
 from tests.wheels import make_wheel
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from layerforge.check import Bound, Check, Size
+from layerforge.check.survey import survey
 from layerforge.ecosystems.python.inputs import inputs_digest
 from layerforge.errors import ConfigError
 from layerforge.findings import Severity
@@ -19,7 +20,6 @@ from layerforge.lock import Lock, Pin, Weight, dump_lock
 from layerforge.manifest import BuildReport, dump_manifest, manifest_path
 from layerforge.plan import Job
 from layerforge.project import read_project
-from layerforge.survey import survey
 
 TODAY = date(2026, 11, 23)
 ARN = "arn:aws:lambda:eu-west-1:123456789012:layer:theirs:3"

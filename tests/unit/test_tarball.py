@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from layerforge import tarball
+from layerforge.archives import tarball
+from layerforge.archives.tarball import index_tarball
 from layerforge.errors import ArchiveError
 from layerforge.store import Store
-from layerforge.tarball import index_tarball
 from layerforge.tree import FileEntry
 from tests.elf_files import DATA, TEXT, X86_64, make_elf
 

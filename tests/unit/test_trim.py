@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from layerforge import trim as trim_module
-from layerforge.elf_tail import trim
+from layerforge.elf.tail import trim
 from layerforge.errors import BuildError
 from layerforge.events import Event, Noted
 from layerforge.store import Store

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from layerforge.errors import ArchiveError
-from layerforge.zipdirectory import (
+from layerforge.archives.zipdirectory import (
     MAX_DIRECTORY,
     MAX_FILE,
     MAX_MEMBERS,
@@ -13,7 +12,7 @@ from layerforge.zipdirectory import (
     NeedMore,
     read_directory,
 )
-from layerforge.zipformat import (
+from layerforge.archives.zipformat import (
     END,
     END_SIGNATURE,
     EXTRA_HEADER,
@@ -21,6 +20,7 @@ from layerforge.zipformat import (
     MAX_32,
     ZIP64_END,
 )
+from layerforge.errors import ArchiveError
 from tests.zipwriter import (
     DEVICE,
     FILE,

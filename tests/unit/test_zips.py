@@ -12,9 +12,8 @@ from typing import IO
 
 import pytest
 
-from layerforge import elf_reader, zips
-from layerforge.errors import ArchiveError
-from layerforge.zipformat import (
+from layerforge.archives import zips
+from layerforge.archives.zipformat import (
     DESCRIPTOR,
     DESCRIPTOR_SIGNATURE,
     END,
@@ -23,7 +22,9 @@ from layerforge.zipformat import (
     MAX_32,
     ZIP64_DESCRIPTOR,
 )
-from layerforge.zips import index_zip
+from layerforge.archives.zips import index_zip
+from layerforge.elf import reader as elf_reader
+from layerforge.errors import ArchiveError
 from tests.zipwriter import (
     DEFERRED,
     FOLDER,

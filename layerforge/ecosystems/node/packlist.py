@@ -21,7 +21,7 @@ from layerforge.ecosystems.node.packagejson import (
     PackageJson,
     read_package_json,
 )
-from layerforge.elf_reader import find_facts
+from layerforge.elf.reader import find_facts
 from layerforge.errors import ConfigError
 from layerforge.formats import foreign_format
 from layerforge.pack import Pack

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from layerforge.archives.tarball import index_tarball
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.archives import fetch_archives
 from layerforge.ecosystems.node.npmrc import NpmSettings
@@ -12,7 +13,6 @@ from layerforge.ecosystems.node.registry import open_npm_client, tarball_address
 from layerforge.lock import Pin
 from layerforge.pack import Pack, save_pack
 from layerforge.store import Store
-from layerforge.tarball import index_tarball
 
 
 def fetch_tarballs(

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from layerforge.findings import Finding, Severity
-from layerforge.layout import search_path
 from layerforge.target import Target
 from layerforge.tree import FileEntry, Tree
+from layerforge.verify.layout import search_path
 
 _TAGGED: Final = re.compile(
     r"(?P<module>[^/.]+)(?P<suffix>\.(?:abi3|cpython|graalpy|pypy)[^/]*\.so"

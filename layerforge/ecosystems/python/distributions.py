@@ -16,9 +16,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from layerforge.findings import Finding, Severity
-from layerforge.layout import search_path
 from layerforge.target import Target
 from layerforge.tree import Tree
+from layerforge.verify.layout import search_path
 
 _FACTS: Final = Path(__file__).parents[2] / "data" / "runtime-sdk.toml"
 _INFO: Final = re.compile(

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from layerforge.findings import Finding, Severity
-from layerforge.layout import search_path
 from layerforge.target import Target
 from layerforge.tree import Tree
+from layerforge.verify.layout import search_path
 
 _FACTS: Final = Path(__file__).parents[2] / "data" / "standard-library.toml"
 # A folder without an __init__ hides nothing: real modules come before namespaces.

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
+from layerforge.archives.zipdirectory import Directory, Member, NeedMore, read_directory
+from layerforge.archives.zipformat import LOCAL_HEADER
 from layerforge.client import Client, RangeUnsupported
 from layerforge.ecosystems.python.audit import parse_metadata
 from layerforge.ecosystems.python.wheel import (
@@ -24,13 +26,11 @@ from layerforge.ecosystems.python.wheel import (
     SHEBANG,
     lay_out,
 )
-from layerforge.elf_reader import foretell_facts
+from layerforge.elf.reader import foretell_facts
 from layerforge.errors import ArchiveError
 from layerforge.lock import Pin
 from layerforge.pack import Pack
 from layerforge.tree import DEFLATED, Content, FileEntry
-from layerforge.zipdirectory import Directory, Member, NeedMore, read_directory
-from layerforge.zipformat import LOCAL_HEADER
 
 _TAIL: Final = 64 << 10  # bytes; holds the whole directory of most wheels
 _EXTRA: Final = 1024  # bytes; extra fields have a length that only the header tells

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from layerforge.findings import Finding, Severity
-from layerforge.layout import search_path
 from layerforge.target import Target
 from layerforge.tree import FileEntry, Tree
+from layerforge.verify.layout import search_path
 
 _LONGEST: Final = 64 << 10  # bytes; a longer file is none of paths
 _RUN: Final = ("import ", "import\t")  # what site runs; all else are folders

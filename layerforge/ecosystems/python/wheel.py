@@ -21,11 +21,11 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
+from layerforge.archives.zips import index_zip
 from layerforge.ecosystems.python.audit import parse_metadata
 from layerforge.errors import ArchiveError
 from layerforge.pack import Pack
 from layerforge.tree import FileEntry
-from layerforge.zips import index_zip
 
 ROOT: Final = "python/"
 SCRIPTS: Final = f"{ROOT}bin/"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from layerforge.elf_layout import (
+from layerforge.elf.layout import (
     ALLOCATED,
     DYNAMIC,
     EXECUTABLE,

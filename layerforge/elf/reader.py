@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from layerforge.elf import ElfError, ElfFacts, is_elf
-from layerforge.elf_layout import (
+from layerforge.elf.layout import (
     DYNAMIC,
     EXECUTABLE,
     Layout,
     read_head,
     read_layout,
 )
-from layerforge.elf_tail import plan_cut
+from layerforge.elf.tail import plan_cut
 
 Image = bytes | bytearray | memoryview | mmap.mmap
 

@@ -14,8 +14,8 @@ from posixpath import basename, commonpath, dirname, normpath
 from typing import Final, cast
 
 from layerforge.elf import ElfFacts
-from layerforge.links import follow
 from layerforge.tree import FileEntry, Tree
+from layerforge.verify.links import follow
 
 _OPT: Final = "/opt/"
 _LAST: Final = f"{_OPT}lib"  # of Lambda's LD_LIBRARY_PATH

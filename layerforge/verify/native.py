@@ -12,10 +12,10 @@ from typing import Final
 
 from layerforge.elf import ElfFacts
 from layerforge.findings import Finding, Severity
-from layerforge.linking import Linkage
-from layerforge.missing import listed, remedies_for
 from layerforge.target import Arch, Target, host_libraries
 from layerforge.tree import FileEntry, Tree
+from layerforge.verify.linking import Linkage
+from layerforge.verify.missing import listed, remedies_for
 
 # Machines (e_machine) that others build for, by their usual names, from the System V
 # ABI's registry: https://www.sco.com/developers/gabi/latest/ch4.eheader.html

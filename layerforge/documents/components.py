@@ -9,9 +9,9 @@ from itertools import chain
 from posixpath import dirname
 from typing import Final
 
+from layerforge.documents.metadata import Statement, place_of, read_statement
 from layerforge.include import ORIGIN
 from layerforge.lock import Lock, Pin
-from layerforge.metadata import Statement, place_of, read_statement
 from layerforge.tree import FileEntry, Tree
 
 _OWN_FILES: Final = "include:files"  # no package's name has a colon

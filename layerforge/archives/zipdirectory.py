@@ -15,9 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from layerforge.errors import ArchiveError
-from layerforge.tree import DEFLATED, STORED
-from layerforge.zipformat import (
+from layerforge.archives.zipformat import (
     DIRECTORY_HEADER,
     DIRECTORY_SIGNATURE,
     END,
@@ -37,6 +35,8 @@ from layerforge.zipformat import (
     ZIP64_LOCATOR,
     ZIP64_LOCATOR_SIGNATURE,
 )
+from layerforge.errors import ArchiveError
+from layerforge.tree import DEFLATED, STORED
 
 MAX_FILE: Final = 2 << 30  # bytes; eight times what a layer may hold
 MAX_TOTAL: Final = 8 << 30  # bytes; what can be read in half a minute

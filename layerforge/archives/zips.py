@@ -13,11 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO, Final
 
-from layerforge import elf_reader
-from layerforge.elf import ElfFacts, is_elf
-from layerforge.formats import FOREIGN_HEAD, foreign_format
-from layerforge.tree import STORED, Content, FileEntry
-from layerforge.zipdirectory import (
+from layerforge.archives.zipdirectory import (
     MAX_NAME,
     Directory,
     Member,
@@ -28,7 +24,7 @@ from layerforge.zipdirectory import (
     read_directory,
     widened,
 )
-from layerforge.zipformat import (
+from layerforge.archives.zipformat import (
     DESCRIPTOR,
     DESCRIPTOR_SIGNATURE,
     FLAG_DESCRIPTOR,
@@ -36,6 +32,10 @@ from layerforge.zipformat import (
     LOCAL_SIGNATURE,
     ZIP64_DESCRIPTOR,
 )
+from layerforge.elf import ElfFacts, is_elf
+from layerforge.elf import reader as elf_reader
+from layerforge.formats import FOREIGN_HEAD, foreign_format
+from layerforge.tree import STORED, Content, FileEntry
 
 MAX_IMAGE: Final = 512 << 20  # bytes of an ELF file that are held for its facts
 

@@ -14,9 +14,9 @@ from itertools import chain
 from typing import Final
 
 from layerforge.findings import Finding, Severity
-from layerforge.links import check_links
 from layerforge.target import LANGUAGE_NAMES, Target
 from layerforge.tree import Tree
+from layerforge.verify.links import check_links
 
 Check = Callable[[Tree, Target], Iterator[Finding]]
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from layerforge import layout, native
 from layerforge.findings import Finding, Severity
 from layerforge.limits import DIRECT_UPLOAD_LIMIT, UNZIPPED_LIMIT, ZIP64_ENTRIES
 from layerforge.target import Target
 from layerforge.tree import Tree
+from layerforge.verify import layout, native
 
 Check = Callable[[Tree, Target], Iterator[Finding]]
 

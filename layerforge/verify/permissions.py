@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from layerforge.archives.zipdirectory import Member
 from layerforge.findings import Finding, Severity
-from layerforge.zipdirectory import Member
 
 _READ, _SEARCH, _RUN = 0o004, 0o005, 0o001  # for everybody else
 _EXTENSIONS: Final = "extensions/"

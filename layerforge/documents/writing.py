@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from layerforge.documents.licence_texts import dump_licence_texts, licence_texts_path
+from layerforge.documents.sbom import dump_sbom, sbom_path
 from layerforge.errors import BuildError
 from layerforge.files import replace_file
-from layerforge.licence_texts import dump_licence_texts, licence_texts_path
 from layerforge.lock import Lock
 from layerforge.manifest import BuildReport
 from layerforge.plan import Job
-from layerforge.sbom import dump_sbom, sbom_path
 from layerforge.tree import Tree
 
 

@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from layerforge.zipdirectory import (
+from layerforge.archives.zipdirectory import (
     BARRED_NAMES,
     MAX_NAME,
     MAX_NAME_PART,

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from layerforge.check import Check, Standing
+from layerforge.check.history import Past
 from layerforge.difference import changed
-from layerforge.history import Past
 from layerforge.inventory import Package
 from layerforge.weighed import Weighed, weighed_of
 

@@ -50,7 +50,7 @@ from packaging.licenses import (
 )
 
 from layerforge.address import shown
-from layerforge.components import Component, components_of, graph_of
+from layerforge.documents.components import Component, components_of, graph_of
 from layerforge.hashes import title_of
 from layerforge.lock import Lock, Pin, sorted_pins
 from layerforge.manifest import BuildReport

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from layerforge.layout import FOLDERS
 from layerforge.target import Arch, Runtime, Target, load_runtimes
 from layerforge.tree import FileEntry, Tree
+from layerforge.verify.layout import FOLDERS
 
 # What names a version of the language, the surest sign first.
 _SIGNS: Final = {

@@ -17,19 +17,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Final
 
-from layerforge.compressor import compress
-from layerforge.elf_reader import find_facts
-from layerforge.formats import foreign_format
-from layerforge.store import Store
-from layerforge.tarheaders import BLOCK, Member, describe, read_extension, read_header
-from layerforge.tree import Content, FileEntry
-from layerforge.zipdirectory import (
+from layerforge.archives.tarheaders import (
+    BLOCK,
+    Member,
+    describe,
+    read_extension,
+    read_header,
+)
+from layerforge.archives.zipdirectory import (
     MAX_MEMBERS,
     Refused,
     naming,
     naming_member,
     quoted,
 )
+from layerforge.compressor import compress
+from layerforge.elf.reader import find_facts
+from layerforge.formats import foreign_format
+from layerforge.store import Store
+from layerforge.tree import Content, FileEntry
 
 MAX_FILE: Final = 512 << 20  # bytes; twice what a layer may hold, held in memory
 MAX_TOTAL: Final = 2 << 30  # bytes; eight times what a layer may hold

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from layerforge.metadata import place_of, read_statement
+from layerforge.documents.metadata import place_of, read_statement
 
 
 def licences_of(archive: Path) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from typing import Final
 
 from layerforge.strip import matcher
 
-_FILE: Final = Path(__file__).parent / "data" / "missing-libraries.toml"
+_FILE: Final = Path(__file__).parents[1] / "data" / "missing-libraries.toml"
 _UNKNOWN: Final = (
     "Add a package that brings {names}, or copy it into the layer's lib/ with include."
 )

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from layerforge.components import Component, components_of
+from layerforge.documents.components import Component, components_of
 from layerforge.lock import Lock
 from layerforge.tree import FileEntry, Tree
 

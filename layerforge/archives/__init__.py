@@ -1,0 +1,1 @@
+"""Zips and tarballs, read strictly."""

@@ -1,0 +1,1 @@
+"""What lies beside a zip for who audits it, and what packages say of themselves."""

@@ -21,8 +21,23 @@ def weigh(pack: Pack, left: Sequence[FileEntry], *, trim: bool) -> Weight:
     return Weight(
         unzipped=pack.size,
         kept=sum(entry.size for entry in final),
-        predicted=pack.predicted,
+        predicted=pack.predicted and trim and any(map(_may_shrink, left)),
     )
+
+
+def _may_shrink(entry: FileEntry) -> bool:
+    """Say whether an entry may be a library, whose tail is cut when it is read."""
+    return entry.elf is not None or ".so" in entry.path.rpartition("/")[2]
+
+
+def same_sizes(one: Lock, other: Lock) -> bool:
+    """Say whether two locks tell the same sizes, whether these are certain or not."""
+    return _sizes(one) == _sizes(other)
+
+
+def _sizes(lock: Lock) -> list[tuple[str, int, int]]:
+    weights = ((pin.id, pin.weight) for pin in lock.pins)
+    return [(name, each.unzipped, each.kept) for name, each in weights if each]
 
 
 def weighed(

@@ -22,7 +22,7 @@ from layerforge.errors import (
 from layerforge.events import Noted
 from layerforge.findings import Finding
 from layerforge.include import read_includes
-from layerforge.ledger import weighed, weighed_as
+from layerforge.ledger import same_sizes, weighed, weighed_as
 from layerforge.limits import MAX_UNZIPPED
 from layerforge.lock import Lock, Pin
 from layerforge.manifest import BuildReport
@@ -106,8 +106,10 @@ def _make(job: Job, tools: Tools) -> Made:
     lock = weighed_as(lock, by_id, stripped, stripping, trim=job.trims)
     if present is None:
         _write_weights(job, lock)
-    elif lock != present and not ecosystem.keep_weights(lock, job.spec, job.target):
-        _note_weights(job, tools)
+    elif lock != present:
+        kept = ecosystem.keep_weights(lock, job.spec, job.target)
+        if not kept and not same_sizes(lock, present):
+            _note_weights(job, tools)
     left = [replace(pack, entries=stripped[pack.name].entries) for pack in packs]
     shaken = _shaken(_laid_out(left, job, tools), job, tools)
     united = _united(shaken.entries, job)

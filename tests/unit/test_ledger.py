@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from layerforge.ledger import weigh, weighed
+from layerforge.ledger import same_sizes, weigh, weighed
 from layerforge.lock import Lock, Pin, Weight
 from layerforge.pack import Pack
 from layerforge.store import Store
@@ -60,9 +60,37 @@ def test_a_trimmed_library_weighs_what_it_will_have(pack: Pack, tmp_path: Path) 
 
 
 def test_what_is_predicted_of_a_package_is_said_to_be(pack: Pack) -> None:
-    weight = weigh(replace(pack, predicted=True), left_of(pack), trim=False)
+    weight = weigh(replace(pack, predicted=True), left_of(pack), trim=True)
 
     assert weight.predicted
+
+
+def test_what_nothing_is_cut_of_is_certain_from_afar(pack: Pack) -> None:
+    predicted = replace(pack, predicted=True)
+    pure = [entry for entry in left_of(pack) if not entry.elf]
+
+    assert not weigh(predicted, left_of(pack), trim=False).predicted
+    assert not weigh(predicted, pure, trim=True).predicted
+
+
+def test_a_library_by_its_name_may_be_cut_though_nothing_of_it_was_read(
+    pack: Pack,
+) -> None:
+    unread = [replace(entry, elf=None) for entry in left_of(pack)]
+
+    assert weigh(replace(pack, predicted=True), unread, trim=True).predicted
+
+
+def test_sizes_are_the_same_however_certain_they_are(pack: Pack) -> None:
+    read, foreseen = (
+        weighed(LOCK, {"demo": each}, STRIPPING, trim=True)
+        for each in (pack, replace(pack, predicted=True))
+    )
+    whole = weighed(LOCK, {"demo": pack}, STRIPPING, trim=False)
+
+    assert read != foreseen
+    assert same_sizes(read, foreseen)
+    assert not same_sizes(read, whole)
 
 
 def test_a_lock_gets_the_weight_of_each_pin(pack: Pack) -> None:

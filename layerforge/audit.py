@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from layerforge.ecosystems import ecosystem_of
 from layerforge.errors import VerifyError
-from layerforge.findings import Finding, Severity, Waiver, waive
+from layerforge.findings import Finding, Severity, Waiver, load_checks, waive
 from layerforge.target import Target, host_libraries
 from layerforge.tree import FileEntry, Tree
 from layerforge.verify import UNLOADABLE, verify
@@ -28,11 +28,18 @@ def audit(
     ``bases`` that it stands on have, is no finding.
     """
     found = _found(tree, target)
-    if bases and found:
-        places = {(finding.check, finding.path) for finding in found}
+    lacking = {(one.check, one.path) for one in found if _is_lack(one)}
+    if bases and lacking:
         together = _found(above(bases, tree), target)
-        found = tuple(one for one in together if (one.check, one.path) in places)
+        found = (
+            *(one for one in found if not _is_lack(one)),
+            *(one for one in together if (one.check, one.path) in lacking),
+        )
     return waive(found, waivers)
+
+
+def _is_lack(finding: Finding) -> bool:
+    return load_checks()[finding.check].provided
 
 
 def above(bases: Sequence[FileEntry], tree: Tree) -> Tree:

@@ -36,7 +36,9 @@ def without_provided(lock: Lock, bases: Sequence[Lock]) -> Lock:
         if pin.id in provided and not _same(pin, provided[pin.id][1])
     ]
     if clashes:
-        raise _disagreement(clashes, lock.target)
+        _, (lock, _), (base, _) = clashes[0]
+        moved = f"Where {base.layer} has changed since: layerforge lock {lock.layer}. "
+        raise _disagreement(clashes, lock.target, moved + "Otherwise have one of them")
     own = [pin for pin in lock.pins if pin.id not in provided]
     left = {pin.id for pin in own}
     return replace(
@@ -65,7 +67,7 @@ def _provided(bases: Iterable[Lock]) -> dict[str, _Holder]:
             if not _same(pin, present[1]):
                 clashes.append((pin.id, present, (base, pin)))
     if clashes:
-        raise _disagreement(clashes, clashes[0][1][0].target)
+        raise _disagreement(clashes, clashes[0][1][0].target, "Have one of them")
     return provided
 
 
@@ -74,18 +76,17 @@ def _same(one: Pin, other: Pin) -> bool:
 
 
 def _disagreement(
-    clashes: Sequence[tuple[str, _Holder, _Holder]], target: str
+    clashes: Sequence[tuple[str, _Holder, _Holder]], target: str, remedy: str
 ) -> LockError:
     lines = "".join(
         f"\n  {identifier}: {_told(*one)}, {_told(*other)}"
         for identifier, one, other in clashes
     )
-    identifier, (lock, pin), (base, _) = clashes[0]
+    identifier, (lock, _), (base, _) = clashes[0]
     return LockError(
         f"{lock.layer} and {base.layer} need different versions for {target}:{lines}",
-        remedy=f"Where {base.layer} has changed since: layerforge lock {lock.layer}. "
-        f"Otherwise ask in {base.layer} for what both can have, such as "
-        f"{identifier} {pin.version}.",
+        remedy=f"{remedy} ask for {identifier} as both can have it, and lock both: "
+        f"layerforge lock {base.layer} {lock.layer}",
     )
 
 

@@ -77,14 +77,14 @@ class Check:
     why: str
     remedy: str
     waivable: bool = True
+    provided: bool = False
 
 
 def waive(
     findings: Iterable[Finding], waivers: Sequence[Waiver]
 ) -> tuple[Finding, ...]:
-    """Mark the findings that a waiver covers; one that covers nothing is a finding."""
-    told = tuple(_answered(finding, waivers) for finding in findings)
-    return (*told, *_idle(told, waivers))
+    """Mark the findings that a waiver covers with its reason."""
+    return tuple(_answered(finding, waivers) for finding in findings)
 
 
 def _answered(finding: Finding, waivers: Sequence[Waiver]) -> Finding:
@@ -94,8 +94,12 @@ def _answered(finding: Finding, waivers: Sequence[Waiver]) -> Finding:
     return replace(finding, waived=next(reasons, ""))
 
 
-def _idle(findings: Sequence[Finding], waivers: Iterable[Waiver]) -> Iterator[Finding]:
-    for waiver in waivers:
+def idle(findings: Sequence[Finding], waivers: Iterable[Waiver]) -> Iterator[Finding]:
+    """Note the waivers that cover nothing, of all layers and targets that they are for.
+
+    One that a single target needs is idle for the others.
+    """
+    for waiver in dict.fromkeys(waivers):
         if not any(map(waiver.covers, findings)):
             place = f" of {waiver.path}" if waiver.path else ""
             yield Finding(
@@ -124,6 +128,7 @@ def load_checks() -> Mapping[str, Check]:
                 why=row["why"],
                 remedy=row["remedy"],
                 waivable=row.get("waivable", True),
+                provided=row.get("provided", False),
             )
             for name, row in document["checks"].items()
         }

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from layerforge.bases import Base, without_provided
 from layerforge.ecosystems import Tools, ecosystem_of
 from layerforge.include import ORIGIN, read_includes
-from layerforge.limits import MAX_UNZIPPED, MOST_LAYERS, UNZIPPED_LIMIT
+from layerforge.limits import MAX_UNZIPPED, UNZIPPED_LIMIT
 from layerforge.lock import Lock
 from layerforge.pack import Pack
 from layerforge.plan import Job, held_lock, present_lock
@@ -45,7 +45,7 @@ class Forecast:
 
     ``included`` are files of the user's own, and ``bytecode`` is what is compiled.
     What all of it would add is the ``bytecode_estimate``. The layer may have ``most``
-    bytes.
+    bytes, or, where it may be ``divided``, each of its parts.
     """
 
     layer: str
@@ -55,6 +55,7 @@ class Forecast:
     bytecode: int = 0
     bytecode_estimate: int = 0
     most: int = MAX_UNZIPPED
+    divided: bool = False
 
     @property
     def total(self) -> int:
@@ -74,8 +75,8 @@ class Forecast:
 
     @property
     def excess(self) -> int:
-        """How many bytes are too many."""
-        return max(0, self.total - self.most)
+        """How many bytes are too many; in parts, a layer has no limit of its own."""
+        return 0 if self.divided else max(0, self.total - self.most)
 
 
 def forecast_layer(job: Job, tools: Tools) -> Forecast:
@@ -132,8 +133,8 @@ def weigh_layer(
         ),
         included=sizes[ORIGIN],
         bytecode_estimate=ecosystem_of(job.target).estimate_bytecode(final),
-        most=(job.spec.max_unzipped or MAX_UNZIPPED)
-        * (MOST_LAYERS if job.spec.split else 1),
+        most=job.spec.max_unzipped or MAX_UNZIPPED,
+        divided=job.spec.split,
     )
     if not job.spec.bytecode:
         return forecast

@@ -114,10 +114,7 @@ def _make(job: Job, tools: Tools) -> Made:
     shaken = _shaken(_laid_out(left, job, tools), job, tools)
     united = _united(shaken.entries, job)
     if not united.entries:
-        raise VerifyError(
-            f"{job}: nothing is in it, and Lambda takes no empty zip",
-            remedy="Ask for a package, or leave less out.",
-        )
+        raise _empty(job, lock)
     _refuse_oversize(job, lock, united)
     trimmed = _trimmed(united, job, tools)
     return Made(
@@ -130,6 +127,19 @@ def _make(job: Job, tools: Tools) -> Made:
         united=united,
         trimmed=trimmed,
         tree=_with_bytecode(trimmed, job, lock, tools),
+    )
+
+
+def _empty(job: Job, lock: Lock) -> VerifyError:
+    bases = " and ".join(base.spec.name for base in job.bases)
+    if bases and not lock.pins:
+        return VerifyError(
+            f"{job}: nothing is in it: {bases} has all of it",
+            remedy=f"Take {bases} instead, or ask for more.",
+        )
+    return VerifyError(
+        f"{job}: nothing is in it, and Lambda takes no empty zip",
+        remedy="Ask for a package, or leave less out.",
     )
 
 

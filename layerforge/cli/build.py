@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -22,12 +23,16 @@ from layerforge.cli.options import (
 )
 from layerforge.ecosystems import Tools
 from layerforge.errors import LayerforgeError
+from layerforge.findings import idle
 from layerforge.manifest import BuildReport, outputs, read_manifest, to_document
 from layerforge.plan import Job
 from layerforge.project import find_project
 from layerforge.records import last_build
 from layerforge.reports.paths import shown_path
 from layerforge.reports.sizes import parts_table, size_table
+
+# What has a build be of some layers or targets, so that others may need a waiver.
+_CHOOSING: Final = ("names", "requirements", "package_json", "runtime", "arch")
 
 
 @click.command(
@@ -50,8 +55,10 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
     console = console_of(options)
     force, probe = options.pop("force"), options.pop("probe")
     project = find_project(Path.cwd())
+    chosen = any(options[name] for name in _CHOOSING)
     jobs = jobs_of(options, project)
     documents: list[dict[str, Any]] = []
+    reports: list[BuildReport] = []
     failures: list[LayerforgeError] = []
     with tools_of(options, console, project) as tools:
         for job in jobs:
@@ -62,6 +69,7 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
                 documents.append({"job": str(job), "error": error_document(error)})
                 console.error(error)
             else:
+                reports.append(report)
                 if console.json:
                     paths = [str(path) for path in outputs(job.output, report)]
                     place = {"paths": paths} if report.parts else {"path": paths[0]}
@@ -71,6 +79,10 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
         console.result("", {"format": 1, "layers": documents})
     if failures:
         raise click.exceptions.Exit(failures[0].exit_code)
+    if not chosen:
+        waivers = chain.from_iterable(job.spec.waivers for job in jobs)
+        found = chain.from_iterable(report.findings for report in reports)
+        tell_findings(tuple(idle(tuple(found), waivers)), console)
 
 
 def _build(job: Job, tools: Tools, *, force: bool, probe: bool) -> BuildReport:

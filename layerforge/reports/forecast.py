@@ -167,8 +167,13 @@ def _verdicts(forecasts: Sequence[Forecast]) -> Iterator[tuple[str, ...]]:
     about = "about " if any(forecast.predicted for forecast in forecasts) else ""
     yield "target", f"{about}bytes", "of the limit", ""
     for one in forecasts:
-        verdict = _excess(one) if one.excess else "fits"
-        yield one.target, bytes_of(one.total), f"{one.share:.1%}", verdict
+        yield one.target, bytes_of(one.total), f"{one.share:.1%}", _verdict(one)
+
+
+def _verdict(forecast: Forecast) -> str:
+    if forecast.divided and forecast.total > forecast.most:
+        return "in parts"
+    return _excess(forecast) if forecast.excess else "fits"
 
 
 def _excess(forecast: Forecast) -> str:

@@ -90,8 +90,9 @@ def test_a_version_that_would_differ_is_refused(based: Program, index: Index) ->
         "error: web and base need different versions for python3.12-x86_64:",
         "  helper: web has 1.0 (for demo), base has 1.1 (for its own requirements)",
         (
-            "try: Where base has changed since: layerforge lock web. Otherwise ask in "
-            "base for what both can have, such as helper 1.0."
+            "try: Where base has changed since: layerforge lock web. Otherwise have "
+            "one of them ask for helper as both can have it, and lock both: "
+            "layerforge lock base web"
         ),
     ]
     assert not (based.folder / LOCK).exists()
@@ -111,6 +112,18 @@ def test_a_base_that_has_moved_on_makes_the_lock_stale(
     assert "web has 1.1 (for demo), base has 1.2" in stale.stderr
     assert locked.status == 0
     assert based("build", "web").status == 0
+
+
+def test_a_layer_of_which_its_base_has_all_is_refused(based: Program) -> None:
+    based.write("layerforge.toml", PROJECT.replace('["demo"]', '["helper"]'))
+
+    built = based("build", "web")
+
+    assert built.status == 5
+    assert built.stderr.splitlines()[-2:] == [
+        "error: web for python3.12-x86_64: nothing is in it: base has all of it",
+        "try: Take base instead, or ask for more.",
+    ]
 
 
 def test_a_base_that_is_left_has_its_packages_taken_in(based: Program) -> None:

@@ -75,8 +75,8 @@ def test_another_version_is_an_error_that_says_who_wants_what() -> None:
         "  urllib3: web has 1.26 (for botocore), base has 2.5 (for requests)"
     )
     assert error.remedy == (
-        "Where base has changed since: layerforge lock web. Otherwise ask in base for "
-        "what both can have, such as urllib3 1.26."
+        "Where base has changed since: layerforge lock web. Otherwise have one of them "
+        "ask for urllib3 as both can have it, and lock both: layerforge lock base web"
     )
 
 
@@ -99,6 +99,10 @@ def test_two_bases_must_agree_with_each_other() -> None:
     error = refused(lock("web", pin("demo")), one, other)
 
     assert error.message.startswith("base and more need different versions for ")
+    assert error.remedy == (
+        "Have one of them ask for six as both can have it, and lock both: "
+        "layerforge lock more base"
+    )
 
 
 def test_two_bases_may_have_the_same() -> None:

@@ -11,10 +11,13 @@ from typing import Any, Final
 
 import click
 import pytest
+from pre_commit.clientlib import load_config, load_manifest
+from pre_commit.yaml import yaml_load
 
 from layerforge import __version__, errors
 from layerforge.ecosystems.node.install_scripts import known_scripts
 from layerforge.errors import ConfigError, LayerforgeError
+from layerforge.findings import load_checks
 from layerforge.limits import DIRECT_UPLOAD_LIMIT, UNZIPPED_LIMIT
 from layerforge.project import find_project
 from layerforge.publication import NAME_WORDS
@@ -26,6 +29,7 @@ from tests.commands import Words, all_commands, options_of, parsed
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
+HOOKS: Final = ".pre-commit-hooks.yaml"
 DOCUMENTS: Final = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 COMMANDS: Final = all_commands()
 WIDTH: Final = 80
@@ -94,6 +98,13 @@ def test_every_command_has_its_heading() -> None:
     assert set(headings) == leaves
 
 
+def test_the_commands_stand_in_the_order_of_the_help() -> None:
+    headings = re.findall(r"^### `layerforge (\w+)", section("Commands"), re.MULTILINE)
+
+    first = list(dict.fromkeys(headings))
+    assert first == [words[0] for words in COMMANDS if len(words) == 1]
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -151,6 +162,14 @@ def test_every_key_of_a_layer_is_in_the_reference_and_no_other(tmp_path: Path) -
     documented = {codes(row[0])[0] for row in rows(section("The keys of a layer"))}
 
     assert documented == known_keys(tmp_path, "[layers.web]\n")
+
+
+def test_every_key_of_a_function_is_in_the_reference_and_no_other(
+    tmp_path: Path,
+) -> None:
+    documented = {codes(row[0])[0] for row in rows(section("The keys of functions"))}
+
+    assert documented == known_keys(tmp_path, "[functions.api]\n")
 
 
 def test_every_key_of_publish_is_in_the_reference_and_no_other(tmp_path: Path) -> None:
@@ -256,6 +275,11 @@ def test_every_toml_example_is_read_without_a_complaint(
             assert all("os" in row for row in document["runtimes"].values())
         elif "packages" in document:
             assert document["packages"] == _as_it_stands(document["packages"])
+        elif "checks" in document:
+            assert document["checks"].items() <= _rows_of("checks")["checks"].items()
+        elif "libraries" in document:
+            known = _rows_of("missing-libraries")["libraries"]
+            assert all(row in known for row in document["libraries"])
         else:
             file = "pyproject.toml" if "tool" in document else "layerforge.toml"
             (folder / file).write_text(text)
@@ -269,6 +293,11 @@ def _as_it_stands(rows: dict[str, Any]) -> dict[str, Any]:
         name: {"why": known[name].why, **({"run": True} if known[name].run else {})}
         for name in rows
     }
+
+
+def _rows_of(name: str) -> dict[str, Any]:
+    text = (ROOT / "layerforge/data" / f"{name}.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
 
 
 def _kinds(error: type[LayerforgeError]) -> set[tuple[int, str]]:
@@ -323,6 +352,47 @@ def test_every_strip_rule_is_named_with_its_profile() -> None:
     documented = [(codes(row[0])[0], codes(row[1])[0]) for row in table]
 
     assert documented == [(rule.id, str(rule.profile)) for rule in all_rules()]
+
+
+def test_every_check_is_named_with_its_severity_and_title() -> None:
+    documented = [(codes(row[0])[0], *row[1:]) for row in rows(section("Checks"))]
+
+    checks = load_checks().values()
+    assert documented == [(check.id, check.severity, check.title) for check in checks]
+
+
+def test_the_checks_that_cant_be_waived_are_named() -> None:
+    (listed,) = re.findall(r"can't be\s+waived: ([^.]*)\.", section("Waivers"))
+
+    checks = load_checks().values()
+    assert set(codes(listed)) == {check.id for check in checks if not check.waivable}
+
+
+def test_the_configuration_of_the_hooks_is_lawful_and_names_all(tmp_path: Path) -> None:
+    (snippet,) = blocks(section("pre-commit"), "yaml")
+    file = tmp_path / ".pre-commit-config.yaml"
+    file.write_text(snippet, encoding="utf-8")
+
+    (repository,) = load_config(str(file))["repos"]  # raises for what is unlawful
+
+    ours = {hook["id"]: hook for hook in load_manifest(str(ROOT / HOOKS))}
+    assert [hook["id"] for hook in repository["hooks"]] == list(ours)
+    for hook in repository["hooks"]:
+        words = shlex.split(ours[hook["id"]]["entry"])[1:]
+        parsed([*words, *hook.get("args", ()), "a.zip"])  # raises for what is unknown
+
+
+def test_the_workflow_calls_commands_that_there_are() -> None:
+    (snippet,) = blocks(section("GitHub Actions"), "yaml")
+    steps = yaml_load(snippet)["jobs"]["layers"]["steps"]
+    lines = "\n".join(step.get("run", "") for step in steps).splitlines()
+
+    calls = [shlex.split(line) for line in lines if line.startswith("layerforge ")]
+
+    assert len(calls) == 2
+    for _, *words in calls:
+        end = words.index(">") if ">" in words else None
+        parsed(words[:end])  # raises where a command, option or value is unknown
 
 
 def test_the_limits_are_those_that_are_checked() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from layerforge.audit import above, audit, refusal
 from layerforge.elf import ElfFacts
-from layerforge.findings import Finding, Severity, Waiver
+from layerforge.findings import Finding, Severity, Waiver, idle
 from layerforge.target import Target, find_arch, find_runtime
 from layerforge.tree import FileEntry, Tree, unite
 from tests.entries import make_entry
@@ -88,13 +88,33 @@ def test_a_waived_error_stops_nothing(layer: Tree) -> None:
     ]
 
 
-def test_a_waiver_that_covers_nothing_is_noted(layer: Tree) -> None:
+def test_a_waiver_that_covers_nothing_is_noted() -> None:
     waiver = Waiver(check="machine", path="python/demo", why="Nobody imports it.")
+    finding = Finding(
+        check="machine", severity=Severity.WARNING, message="m", path="python/demo/a.so"
+    )
 
-    assert found(layer, waiver) == [
-        ("library", Severity.ERROR),
-        ("waiver", Severity.NOTE),
+    assert list(idle([finding], [waiver])) == []
+    assert list(idle([], [waiver, waiver])) == [
+        Finding(
+            check="waiver",
+            severity=Severity.NOTE,
+            message="nothing of python/demo has to be waived for machine",
+            remedy="Take the waiver out of layerforge.toml.",
+        )
     ]
+
+
+def test_what_does_not_lack_anything_is_judged_by_the_layer_alone(
+    tmp_path: Path,
+) -> None:
+    mine = [make_entry(tmp_path, f"python/{name}") for name in ("b.py", "B.py")]
+    theirs = tuple(make_entry(tmp_path, f"python/{name}") for name in ("a.py", "A.py"))
+
+    alone = audit(unite(mine), TARGET)
+
+    assert [one.check for one in alone] == ["case"]
+    assert audit(unite(mine), TARGET, bases=theirs) == alone
 
 
 def test_a_refusal_names_every_fault_and_each_remedy_once() -> None:

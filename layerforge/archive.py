@@ -15,7 +15,7 @@ import tempfile
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -70,6 +70,16 @@ def write_archive(tree: Tree, path: Path) -> LayerArchive:
 
     Raises `BuildError` where it can't be written.
     """
+    with fresh_archive(tree, path) as archive:
+        return archive
+
+
+@contextmanager
+def fresh_archive(tree: Tree, path: Path) -> Iterator[LayerArchive]:
+    """Write the zip beside ``path``; at the end, if nothing fails, it takes its place.
+
+    What lay there before stays until then. Raises `BuildError`.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -77,23 +87,31 @@ def write_archive(tree: Tree, path: Path) -> LayerArchive:
         raise _cannot_write(path, error) from error
     fresh = Path(name)
     try:
-        with os.fdopen(handle, "wb", buffering=_CHUNK) as stream:
-            digest, zipped = _write(tree, stream)
-        fresh.chmod(0o666 & ~umask())  # mkstemp gives it to the user alone
-        fresh.replace(path)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
+        with _refusing(path):
+            with os.fdopen(handle, "wb", buffering=_CHUNK) as stream:
+                digest, zipped = _write(tree, stream)
+            fresh.chmod(0o666 & ~umask())  # mkstemp gives it to the user alone
+        yield LayerArchive(
+            path=path,
+            zipped=zipped,
+            unzipped=tree.size,
+            files=len(tree),
+            code_sha256=base64.b64encode(digest).decode(),
+            tree_digest=tree.digest,
+        )
+        with _refusing(path):
+            fresh.replace(path)
     finally:
         with suppress(OSError):
             fresh.unlink(missing_ok=True)
-    return LayerArchive(
-        path=path,
-        zipped=zipped,
-        unzipped=tree.size,
-        files=len(tree),
-        code_sha256=base64.b64encode(digest).decode(),
-        tree_digest=tree.digest,
-    )
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _cannot_write(path, error) from error
 
 
 def zipped_size(entries: Iterable[FileEntry]) -> int:

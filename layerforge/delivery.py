@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from layerforge import __version__
-from layerforge.archive import write_archive
+from layerforge.archive import fresh_archive
 from layerforge.ecosystems import ecosystem_of
 from layerforge.files import replace_file
 from layerforge.findings import Finding
@@ -64,29 +64,38 @@ class Made:
 
 
 def deliver(made: Made, job: Job, findings: Sequence[Finding]) -> BuildReport:
-    """Write a layer's zip, or its parts' zips, then manifests, then clear old parts.
+    """Write a layer's zip, or its parts' zips, with what lies beside them.
 
-    Raises `BuildError` where that can't be done, and `VerifyError` for a layer that
-    can't be divided.
+    All zips take their places together, when nothing else can fail, and then their
+    manifests; those of an earlier build are what they were until then, and what it
+    had more goes last. Raises `BuildError` where a file can't be written, and
+    `VerifyError` for a layer that can't be divided.
     """
     before = read_manifest(job.output)
     root = ecosystem_of(job.target).root(job.spec, job.target)
     most = job.spec.max_unzipped or MAX_UNZIPPED
     trees = divide(made.tree, made.lock, root, most) if job.spec.split else (made.tree,)
-    if len(trees) == 1:
-        report = _deliver_one(made, job, findings)
-    else:
-        report = _deliver_parts(made, job, findings, trees)
-    replace_file(manifest_path(job.output), dump_manifest(report))
+    with ExitStack() as places:
+        if len(trees) == 1:
+            report = _deliver_one(made, job, findings, places)
+            reports = [(job, report)]
+        else:
+            parts = _deliver_parts(made, job, findings, trees, places)
+            report = _sum(made, job, findings, [part for _, part in parts])
+            reports = [*parts, (job, report)]
+    for each, told in reports:
+        replace_file(manifest_path(each.output), dump_manifest(told))
     if before:
         _clear(job.output, before, report)
     return report
 
 
-def _deliver_one(made: Made, job: Job, findings: Sequence[Finding]) -> BuildReport:
+def _deliver_one(
+    made: Made, job: Job, findings: Sequence[Finding], places: ExitStack
+) -> BuildReport:
     from layerforge.documents.writing import write_documents  # noqa: PLC0415 - brings cyclonedx
 
-    archive = write_archive(made.tree, job.output)
+    archive = places.enter_context(fresh_archive(made.tree, job.output))
     report = replace(
         _report(made, job),
         zip=archive.path.name,
@@ -98,18 +107,25 @@ def _deliver_one(made: Made, job: Job, findings: Sequence[Finding]) -> BuildRepo
 
 
 def _deliver_parts(
-    made: Made, job: Job, findings: Sequence[Finding], trees: Sequence[Tree]
-) -> BuildReport:
+    made: Made,
+    job: Job,
+    findings: Sequence[Finding],
+    trees: Sequence[Tree],
+    places: ExitStack,
+) -> list[tuple[Job, BuildReport]]:
     parts = []
     for number, tree in enumerate(trees, 1):
         part = _part_of(job, number)
         paths = {entry.path for entry in tree}
         own = [finding for finding in findings if finding.path in paths]
-        report = replace(
-            _deliver_one(made.part(tree), part, own), part_of=job.spec.name
-        )
-        replace_file(manifest_path(part.output), dump_manifest(report))
-        parts.append(report)
+        report = _deliver_one(made.part(tree), part, own, places)
+        parts.append((part, replace(report, part_of=job.spec.name)))
+    return parts
+
+
+def _sum(
+    made: Made, job: Job, findings: Sequence[Finding], parts: Sequence[BuildReport]
+) -> BuildReport:
     return replace(
         _report(made, job),
         zipped=sum(part.zipped for part in parts),

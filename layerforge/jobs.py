@@ -283,6 +283,13 @@ def _base(name: str, target: Target, project: Project, above: tuple[str, ...]) -
             f"{above[-1]} is provided-by {name}, which is no layer of layerforge.toml",
             remedy="Name layers of the same file.",
         )
+    language = target.runtime.language
+    if layer.requirements.language != language:
+        raise ConfigError(
+            f"{above[-1]} is a layer for {LANGUAGE_NAMES[language]}, and {name}, which "
+            "it is provided-by, is not",
+            remedy="Name layers of the same language.",
+        )
     if name in above:
         raise ConfigError(
             f"layers stand on each other: {' on '.join((*above, name))}",

@@ -27,6 +27,8 @@ def a_waiver(value: object) -> Waiver:
         raise Wrong("a check: layerforge explain lists them", found=texts["check"])
     if not check.waivable:
         raise Wrong("a check that can be waived: Lambda refuses this", found=check.id)
+    if texts.get("path", "").startswith("/"):
+        raise Wrong("a path below /opt, such as python/demo", found=texts["path"])
     if not texts["why"].strip():
         raise Wrong("a reason in why", found=texts["why"])
     return Waiver(check=check.id, path=texts.get("path", ""), why=texts["why"])

@@ -56,7 +56,8 @@ def plan_text(plan: BuildPlan) -> str:
     for include in job.spec.include:
         source = shown_path(include.source)
         lines.append(f"  include {source} as {include.destination}")
-    lines.append(f"  write   {shown_path(job.output)}")
+    parts = ", or its parts" if job.spec.split else ""
+    lines.append(f"  write   {shown_path(job.output)}{parts}")
     if plan.lock and (weight := _weight(plan.lock)):
         lines.append(f"  holding {weight}")
     return "\n".join(lines)

@@ -33,8 +33,12 @@ def divided(layerforge: Program, index: Index) -> Program:
     return layerforge
 
 
+def below(program: Program) -> dict[str, bytes]:
+    return files_below(program.folder / "dist")
+
+
 def dist(program: Program) -> list[str]:
-    return sorted(map(str, files_below(program.folder / "dist")))
+    return sorted(below(program))
 
 
 def importable(program: Program, name: str) -> set[str]:
@@ -135,6 +139,20 @@ def test_the_same_lock_is_divided_in_the_same_way(divided: Program) -> None:
     divided("build", "--force")
 
     assert files_below(divided.folder / "dist") == before
+
+
+def test_a_part_that_cannot_be_written_leaves_all_as_it_was(divided: Program) -> None:
+    divided("build")
+    sbom = divided.folder / f"dist/{PARTS[1]}.cdx.json"
+    sbom.unlink()
+    (sbom / "inside").mkdir(parents=True)
+    divided.write("layerforge.toml", PROJECT + 'description = "other"\n')
+    zips = {name: data for name, data in below(divided).items() if "cdx" not in name}
+
+    built = divided("build", "--force")
+
+    assert built.status == 4
+    assert {n: d for n, d in below(divided).items() if "cdx" not in n} == zips
 
 
 def test_a_package_that_is_too_large_is_refused(divided: Program) -> None:

@@ -452,6 +452,18 @@ class TestBases:
             "base is provided-by ground, which is not made for python3.12-arm64"
         )
 
+    def test_must_be_of_the_same_language(
+        self, project: Path, refused: Refused
+    ) -> None:
+        text = BASED.replace('requirements = ["six"]', 'packages = ["pg"]')
+        (project / "layerforge.toml").write_text(text)
+
+        error = refused("base")
+
+        assert error.message == (
+            "base is a layer for Python, and ground, which it is provided-by, is not"
+        )
+
     def test_must_not_stand_on_what_they_carry(
         self, project: Path, refused: Refused
     ) -> None:

@@ -63,6 +63,10 @@ def test_a_waiver_is_of_one_check() -> None:
             "a check that can be waived: Lambda refuses this",
         ),
         ({"check": "machine", "why": " "}, "a reason in why"),
+        (
+            {"check": "machine", "why": WHY, "path": "/opt/python/a"},
+            "a path below /opt, such as python/demo",
+        ),
         ({"check": "machine", "why": 1}, "a string"),
         ("machine", "a table"),
     ],

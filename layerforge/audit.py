@@ -28,12 +28,12 @@ def audit(
     ``bases`` that it stands on have, is no finding.
     """
     found = _found(tree, target)
-    lacking = {(one.check, one.path) for one in found if _is_lack(one)}
+    lacking = {one.path for one in found if _is_lack(one)}
     if bases and lacking:
         together = _found(above(bases, tree), target)
         found = (
             *(one for one in found if not _is_lack(one)),
-            *(one for one in together if (one.check, one.path) in lacking),
+            *(one for one in together if _is_lack(one) and one.path in lacking),
         )
     return waive(found, waivers)
 

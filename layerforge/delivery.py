@@ -12,8 +12,9 @@ from typing import Final
 from layerforge import __version__
 from layerforge.archive import fresh_archive
 from layerforge.ecosystems import ecosystem_of
+from layerforge.errors import BuildError
 from layerforge.files import replace_file
-from layerforge.findings import Finding
+from layerforge.findings import Finding, waive
 from layerforge.hashes import labelled
 from layerforge.limits import MAX_UNZIPPED
 from layerforge.lock import Lock
@@ -32,7 +33,8 @@ from layerforge.strip import Removal
 from layerforge.tree import Tree
 from layerforge.verify import verify_zip
 
-_BESIDE: Final = (".json", ".cdx.json", ".licences.txt")
+_TEXTS: Final = ".licences.txt"
+_BESIDE: Final = (".json", ".cdx.json", _TEXTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,7 @@ def deliver(made: Made, job: Job, findings: Sequence[Finding]) -> BuildReport:
     `VerifyError` for a layer that can't be divided.
     """
     before = read_manifest(job.output)
+    _refuse_folders(job.output)
     root = ecosystem_of(job.target).root(job.spec, job.target)
     most = job.spec.max_unzipped or MAX_UNZIPPED
     trees = divide(made.tree, made.lock, root, most) if job.spec.split else (made.tree,)
@@ -85,9 +88,20 @@ def deliver(made: Made, job: Job, findings: Sequence[Finding]) -> BuildReport:
             reports = [*parts, (job, report)]
     for each, told in reports:
         replace_file(manifest_path(each.output), dump_manifest(told))
+        _clear_texts(each.output, told)
     if before:
         _clear(job.output, before, report)
     return report
+
+
+def _refuse_folders(output: Path) -> None:
+    """Raise `BuildError` where a folder has the name of a file to be written."""
+    for path in (output, *map(output.with_suffix, _BESIDE)):
+        if path.is_dir():
+            raise BuildError(
+                f"cannot write {path}: it is a folder",
+                remedy="Move it away. What was there before is untouched.",
+            )
 
 
 def _deliver_one(
@@ -101,9 +115,9 @@ def _deliver_one(
         zip=archive.path.name,
         zipped=archive.zipped,
         code_sha256=archive.code_sha256,
-        findings=(*findings, *verify_zip(archive.zipped)),
+        findings=(*findings, *waive(verify_zip(archive.zipped), job.spec.waivers)),
     )
-    return write_documents(report, job, made.locks, made.tree)
+    return write_documents(report, job, made.locks, made.tree, places)
 
 
 def _deliver_parts(
@@ -116,8 +130,8 @@ def _deliver_parts(
     parts = []
     for number, tree in enumerate(trees, 1):
         part = _part_of(job, number)
-        paths = {entry.path for entry in tree}
-        own = [finding for finding in findings if finding.path in paths]
+        _refuse_folders(part.output)
+        own = [one for one in findings if _is_of(one, tree)]
         report = _deliver_one(made.part(tree), part, own, places)
         parts.append((part, replace(report, part_of=job.spec.name)))
     return parts
@@ -129,8 +143,19 @@ def _sum(
     return replace(
         _report(made, job),
         zipped=sum(part.zipped for part in parts),
-        findings=(*findings, *verify_together(made.tree.size)),
+        findings=(
+            *findings,
+            *waive(verify_together(made.tree.size), job.spec.waivers),
+        ),
         parts=tuple(part.zip for part in parts),
+    )
+
+
+def _is_of(finding: Finding, tree: Tree) -> bool:
+    """Say whether a finding is of a file of a part, or of a folder that it has."""
+    place = finding.path
+    return bool(place) and any(
+        f"{entry.path}/".startswith(f"{place}/") for entry in tree
     )
 
 
@@ -149,6 +174,13 @@ def _part_of(job: Job, number: int) -> Job:
         spec=replace(job.spec, name=numbered),
         output=job.output.with_name(f"{stem}.zip"),
     )
+
+
+def _clear_texts(output: Path, report: BuildReport) -> None:
+    """Take licences away that nobody asks for any more."""
+    if not report.licence_texts:
+        with suppress(OSError):
+            output.with_suffix(_TEXTS).unlink(missing_ok=True)
 
 
 def _clear(output: Path, before: BuildReport, now: BuildReport) -> None:

@@ -78,6 +78,7 @@ class Check:
     remedy: str
     waivable: bool = True
     provided: bool = False
+    found_by: str = "build"
 
 
 def waive(
@@ -95,12 +96,15 @@ def _answered(finding: Finding, waivers: Sequence[Waiver]) -> Finding:
 
 
 def idle(findings: Sequence[Finding], waivers: Iterable[Waiver]) -> Iterator[Finding]:
-    """Note the waivers that cover nothing, of all layers and targets that they are for.
+    """Note the waivers that cover nothing of what builds found.
 
-    One that a single target needs is idle for the others.
+    These are to be all builds that they are for: one that a single target needs is idle
+    for the others. Of what a build doesn't look for, nothing is said.
     """
     for waiver in dict.fromkeys(waivers):
-        if not any(map(waiver.covers, findings)):
+        if load_checks()[waiver.check].found_by == "build" and not any(
+            map(waiver.covers, findings)
+        ):
             place = f" of {waiver.path}" if waiver.path else ""
             yield Finding(
                 check="waiver",
@@ -129,6 +133,7 @@ def load_checks() -> Mapping[str, Check]:
                 remedy=row["remedy"],
                 waivable=row.get("waivable", True),
                 provided=row.get("provided", False),
+                found_by=row.get("found-by", "build"),
             )
             for name, row in document["checks"].items()
         }

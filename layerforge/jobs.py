@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -219,9 +219,7 @@ def _jobs(chosen: _Chosen, selection: Selection, project: Project) -> Iterable[J
     spec = _with_targets(chosen.spec, selection, project)
     folder = selection.output_folder or chosen.zips
     for targets in _by_zip(spec):
-        runtimes = (str(target.runtime) for target in targets)
-        name = "-".join((spec.name, *runtimes, str(targets[0].arch)))
-        output = selection.output or folder / f"{name}.zip"
+        output = selection.output or folder / _zip_name(spec, targets)
         jobs = [
             replace(
                 _job(chosen, spec, target, output, selection),
@@ -230,6 +228,11 @@ def _jobs(chosen: _Chosen, selection: Selection, project: Project) -> Iterable[J
             for target in targets
         ]
         yield replace(jobs[0], others=tuple(jobs[1:]))
+
+
+def _zip_name(spec: LayerSpec, targets: Sequence[Target]) -> str:
+    runtimes = (str(target.runtime) for target in targets)
+    return f"{'-'.join((spec.name, *runtimes, str(targets[0].arch)))}.zip"
 
 
 def _by_zip(spec: LayerSpec) -> list[tuple[Target, ...]]:
@@ -304,7 +307,8 @@ def _base(name: str, target: Target, project: Project, above: tuple[str, ...]) -
         )
     zips = project.folder / "dist"
     chosen = _Chosen(spec=spec, locks=project.folder, zips=zips, words=(name,))
-    job = _job(chosen, spec, target, zips / f"{name}-{target}.zip", as_it_is)
+    (targets,) = (each for each in _by_zip(spec) if target in each)
+    job = _job(chosen, spec, target, zips / _zip_name(spec, targets), as_it_is)
     return replace(job, bases=_bases(spec, target, project, above))
 
 

@@ -12,6 +12,7 @@ from layerforge.findings import Finding, Severity
 from layerforge.strip import Removal
 
 FORMAT: Final = 1
+_TEXTS: Final = ("layer", "runtime", "architecture", "code_sha256", "lock_digest")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +152,13 @@ def read_manifest(archive: Path) -> BuildReport | None:
         return None
 
 
+def _file_name(name: str) -> str:
+    """Take a name that leads nowhere else; a manifest may be of anybody's making."""
+    if Path(name).name != name:
+        raise ValueError(name)
+    return name
+
+
 def _from_document(document: Mapping[str, Any]) -> BuildReport | None:
     fields = dict(document)
     if fields.pop("format") != FORMAT:
@@ -166,7 +174,12 @@ def _from_document(document: Mapping[str, Any]) -> BuildReport | None:
     fields["runtimes"] = tuple(fields["runtimes"])
     fields["imports"] = tuple(fields.get("imports", ()))
     for name in ("parts", "provided_by"):
-        fields[name] = tuple(fields.get(name, ()))
+        fields[name] = tuple(map(_file_name, fields.get(name, ())))
+    for name in _TEXTS:
+        if not isinstance(fields.get(name, ""), str):
+            raise TypeError(name)
+    for name in ("zip", "lock", "sbom", "licence_texts"):
+        _file_name(fields.get(name, "") or "none")
     fields["findings"] = tuple(
         Finding(**row | {"severity": Severity(row["severity"])})
         for row in fields["findings"]

@@ -6,7 +6,7 @@ the value found and what was expected.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypeVar
@@ -33,7 +33,7 @@ from layerforge.fields import (
     read_each,
 )
 from layerforge.functions import read_functions
-from layerforge.limits import MAX_UNZIPPED
+from layerforge.limits import MAX_UNZIPPED, MOST_LAYERS
 from layerforge.publication import read_accounts, read_publish
 from layerforge.spec import (
     DESCRIPTION_LENGTH,
@@ -134,6 +134,7 @@ def _project(document: Mapping[str, Any], file: Path, prefix: str) -> Project:
     functions = read_functions(
         top, layers, file.parent, a_runtime=_a_runtime, an_arch=_an_arch
     )
+    _refuse_names_of_parts(layers, top)
     containers = _read_containers(top.table("containers"), top.table("docker"))
     for table in (defaults, publish, top):
         table.finish()
@@ -150,6 +151,15 @@ def _project(document: Mapping[str, Any], file: Path, prefix: str) -> Project:
         accounts=accounts,
         functions=functions,
     )
+
+
+def _refuse_names_of_parts(layers: Sequence[LayerSpec], top: Fields) -> None:
+    """Let no layer be called as a part of another is (see `split`)."""
+    names = {layer.name for layer in layers}
+    for layer in layers:
+        parts = {f"{layer.name}-{part}" for part in range(1, MOST_LAYERS + 1)}
+        for name in sorted(parts & names) if layer.split else ():
+            top.wrong(f"layers.{name}", f"another name: {layer.name} has parts", name)
 
 
 def _read_layer(name: str, fields: Fields, folder: Path) -> LayerSpec:

@@ -8,7 +8,7 @@ shows as one with native code requiring another.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -142,8 +142,10 @@ def _parts(groups: Sequence[Group], most: int) -> list[_Part]:
     """
     tight = _first_fit(groups, most)
     if len(tight) > MOST_LAYERS:
-        return _level(groups, MOST_LAYERS)
-    level = _level(groups, len(tight))
+        level = _level(groups, MOST_LAYERS, _zipped)
+        fits = all(_unzipped(part) <= most for part in level)
+        return level if fits else _level(groups, MOST_LAYERS, _unzipped)
+    level = _level(groups, len(tight), _zipped)
     good = all(len(part) == 1 or _fits(part, most) for part in level)
     return level if good else tight
 
@@ -160,11 +162,13 @@ def _first_fit(groups: Sequence[Group], most: int) -> list[_Part]:
     return parts
 
 
-def _level(groups: Sequence[Group], count: int) -> list[_Part]:
-    """Put each group where there is least."""
+def _level(
+    groups: Sequence[Group], count: int, size: Callable[[_Part], int]
+) -> list[_Part]:
+    """Put each group where there is least, the largest groups first."""
     parts: list[_Part] = [[] for _ in range(count)]
-    for one in groups:
-        min(parts, key=_zipped).append(one)
+    for one in sorted(groups, key=lambda group: -size([group])):
+        min(parts, key=size).append(one)
     return parts
 
 

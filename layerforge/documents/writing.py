@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 
 from layerforge.documents.licence_texts import dump_licence_texts, licence_texts_path
 from layerforge.documents.sbom import dump_sbom, sbom_path
-from layerforge.errors import BuildError
-from layerforge.files import replace_file
+from layerforge.files import fresh_file
 from layerforge.lock import Lock
 from layerforge.manifest import BuildReport
 from layerforge.plan import Job
@@ -16,22 +16,25 @@ from layerforge.tree import Tree
 
 
 def write_documents(
-    report: BuildReport, job: Job, locks: Sequence[Lock], tree: Tree
+    report: BuildReport,
+    job: Job,
+    locks: Sequence[Lock],
+    tree: Tree,
+    places: ExitStack,
 ) -> BuildReport:
     """Write the bill of materials of a job's zip, and its licences where asked for.
 
-    Gives the report with their names; licences of an earlier build, which nobody asks
-    for any more, go. Raises `BuildError` where a file can't be written.
+    They take their ``places`` with all else. Gives the report with their names. Raises
+    `BuildError` where a file can't be written.
     """
     sbom = sbom_path(job.output)
-    texts = licence_texts_path(job.output)
-    replace_file(sbom, dump_sbom(report, job.target, locks, tree))
+    text = dump_sbom(report, job.target, locks, tree)
+    places.enter_context(fresh_file(sbom, text))
+    report = replace(report, sbom=sbom.name)
     if not job.spec.licence_texts:
-        try:
-            texts.unlink(missing_ok=True)
-        except OSError as error:
-            raise BuildError(f"cannot remove {texts}: {error.strerror}") from error
-        return replace(report, sbom=sbom.name)
+        return report
+    texts = licence_texts_path(job.output)
     title = f"{report.layer} for {report.target}"
-    replace_file(texts, dump_licence_texts(title, locks, tree))
-    return replace(report, sbom=sbom.name, licence_texts=texts.name)
+    text = dump_licence_texts(title, locks, tree)
+    places.enter_context(fresh_file(texts, text))
+    return replace(report, licence_texts=texts.name)

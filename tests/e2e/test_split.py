@@ -147,12 +147,30 @@ def test_a_part_that_cannot_be_written_leaves_all_as_it_was(divided: Program) ->
     sbom.unlink()
     (sbom / "inside").mkdir(parents=True)
     divided.write("layerforge.toml", PROJECT + 'description = "other"\n')
-    zips = {name: data for name, data in below(divided).items() if "cdx" not in name}
+    before = below(divided)
 
     built = divided("build", "--force")
 
-    assert built.status == 4
-    assert {n: d for n, d in below(divided).items() if "cdx" not in n} == zips
+    assert (built.status, built.stderr.splitlines()) == (
+        4,
+        [
+            f"error: cannot write dist/{PARTS[1]}.cdx.json: it is a folder",
+            "try: Move it away. What was there before is untouched.",
+        ],
+    )
+    assert below(divided) == before
+
+
+def test_licences_that_nobody_asks_for_any_more_go(divided: Program) -> None:
+    divided.write("layerforge.toml", PROJECT + "licence-texts = true\n")
+    divided("build")
+    asked = [name for name in dist(divided) if name.endswith(".licences.txt")]
+    divided.write("layerforge.toml", PROJECT)
+
+    divided("build")
+
+    assert asked == [f"{name}.licences.txt" for name in PARTS]
+    assert not [name for name in dist(divided) if name.endswith(".licences.txt")]
 
 
 def test_a_package_that_is_too_large_is_refused(divided: Program) -> None:

@@ -432,6 +432,22 @@ class TestBases:
 
         assert [base.spec.exclude_runtime_sdk for base in web.bases] == [False, False]
 
+    def test_are_in_the_zips_that_they_share(
+        self, project: Path, select: Select
+    ) -> None:
+        text = BASED.replace(
+            '["six"]',
+            '["six"]\none-zip = true\nruntimes = ["python3.12", "python3.13"]',
+        )
+        (project / "layerforge.toml").write_text(text)
+
+        (web,) = select("web")
+
+        assert [base.output.name for base in web.bases] == [
+            "ground-python3.12-python3.13-arm64.zip",
+            "base-python3.12-arm64.zip",
+        ]
+
     def test_must_be_layers(self, project: Path, refused: Refused) -> None:
         text = BASED.replace('["ground"]', '["pandas"]')
         (project / "layerforge.toml").write_text(text)

@@ -12,7 +12,9 @@ from layerforge.manifest import (
     PackageReport,
     RemovalReport,
     dump_manifest,
+    is_whole,
     manifest_path,
+    outputs,
     read_manifest,
     summarise,
     to_document,
@@ -163,3 +165,40 @@ def test_a_shaken_layer_is_known_by_what_went() -> None:
 
     assert replace(REPORT, removals=(*REPORT.removals, gone)).shaken
     assert not REPORT.shaken
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"parts": ["../web-1.zip"]},
+        {"provided_by": ["/tmp/base.zip"]},
+        {"provided_by": [7]},
+        {"sbom": "../../etc/passwd"},
+        {"architecture": 7},
+        {"layer": ["web"]},
+    ],
+)
+def test_a_manifest_that_leads_elsewhere_or_is_none_of_ours_is_none(
+    tmp_path: Path, fields: dict[str, object]
+) -> None:
+    assert read_manifest(kept(changed(**fields), tmp_path)) is None
+
+
+def test_the_zips_of_a_divided_layer_lie_beside_it(tmp_path: Path) -> None:
+    archive = tmp_path / "web.zip"
+    whole = replace(REPORT, parts=("web-1.zip", "web-2.zip"), zip="")
+
+    assert outputs(archive, REPORT) == (archive,)
+    assert outputs(archive, whole) == (tmp_path / "web-1.zip", tmp_path / "web-2.zip")
+
+
+def test_a_layer_is_whole_while_all_its_files_are_there(tmp_path: Path) -> None:
+    archive = tmp_path / "web.zip"
+    report = replace(REPORT, zip="web.zip", sbom="web.cdx.json")
+    archive.touch()
+
+    assert not is_whole(archive, report)
+
+    (tmp_path / "web.cdx.json").touch()
+
+    assert is_whole(archive, report)

@@ -125,6 +125,21 @@ class TestLayer:
         ]
 
 
+class TestParts:
+    def test_no_layer_is_called_as_a_part_of_another(self, tmp_path: Path) -> None:
+        text = (
+            "[layers.big]\nsplit = true\nrequirements = ['a']\n"
+            "[layers.big-2]\nrequirements = ['a']\n"
+            "[layers.big-6]\nrequirements = ['a']\n"
+        )
+
+        (line,) = mistakes(tmp_path, text)
+
+        assert line == (
+            'layers.big-2: found "big-2", expected another name: big has parts'
+        )
+
+
 class TestDefaults:
     def test_hold_where_a_layer_says_nothing(self, tmp_path: Path) -> None:
         one, other = project(

@@ -189,6 +189,16 @@ def test_there_are_no_more_parts_than_a_function_takes() -> None:
     assert sorted(map(len, found)) == [1, 1, 1, 2, 2]
 
 
+def test_too_many_parts_are_levelled_by_what_they_hold_unzipped() -> None:
+    large = [entry(f"{n}/x", zipped=46_000_000, size=90) for n in "abcdef"]
+    small = [entry(f"{n}/x", zipped=45_000_000, size=10) for n in "ghij"]
+
+    found = parts(*large, *small, most=180)
+
+    assert len(found) == 5
+    assert sum(map(len, found)) == 10
+
+
 def test_a_part_holds_no_more_than_it_may_unzipped() -> None:
     found = parts(entry("a/x", size=600), entry("b/x", size=500), most=1000)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +16,12 @@ from layerforge.errors import ArchiveError
 from layerforge.findings import Finding, Waiver, waive
 from layerforge.target import Arch, Runtime, Target
 from layerforge.tree import FileEntry, Tree
-from layerforge.verify import verify_size, verify_zip
+from layerforge.verify import verify_files, verify_size, verify_zip
 from layerforge.verify.layout import verify_layout
 from layerforge.verify.permissions import verify_permissions
 from layerforge.verify.purpose import Purpose, purposes_of
 
-_OF_THE_DIRECTORY: Final = frozenset({"permissions", "size", "upload"})
+_OF_THE_DIRECTORY: Final = frozenset({"empty", "permissions", "size", "upload"})
 """The checks that need nothing inflated."""
 
 _REMEDY: Final = "Build it anew: Lambda, or what reads it there, may refuse it as well."
@@ -30,14 +31,13 @@ _REMEDY: Final = "Build it anew: Lambda, or what reads it there, may refuse it a
 class Question:
     """What is asked of a zip: for which targets, and by which checks.
 
-    Where ``targets`` are empty, the zip itself is asked, and ``runtime`` and ``arch``
-    say what is known of the answer. ``only`` are ids of checks; empty for all.
-    ``most`` is the user's own limit, in bytes unzipped.
+    Where ``runtimes`` or ``architectures`` are empty, the zip itself is asked for them.
+    ``only`` are ids of checks; empty for all. ``most`` is the user's own limit, in
+    bytes unzipped.
     """
 
-    targets: tuple[Target, ...] = ()
-    runtime: Runtime | None = None
-    arch: Arch | None = None
+    runtimes: tuple[Runtime, ...] = ()
+    architectures: tuple[Arch, ...] = ()
     only: frozenset[str] = frozenset()
     most: int | None = None
     waivers: tuple[Waiver, ...] = ()
@@ -79,7 +79,7 @@ class ReadArchive:
 def read_layer(path: Path) -> Tree:
     """Read a layer's zip strictly; raises `ArchiveError`."""
     try:
-        entries = index_zip(path, links=True)
+        entries = index_zip(path, layer=True)
     except ArchiveError as error:
         raise ArchiveError(error.message, remedy=_REMEDY) from error
     return Tree(tuple(sorted(entries, key=lambda entry: entry.path)))
@@ -93,7 +93,7 @@ def read_bases(paths: Iterable[Path]) -> tuple[FileEntry, ...]:
 def examine(path: Path, question: Question) -> tuple[Examined, ...]:
     """Answer a question of a zip, for each target; raises `ArchiveError`."""
     try:
-        directory = read_zip_directory(path, links=True)
+        directory = read_zip_directory(path, layer=True)
     except ArchiveError as error:
         raise ArchiveError(error.message, remedy=_REMEDY) from error
     if question.is_of_the_directory:
@@ -101,9 +101,12 @@ def examine(path: Path, question: Question) -> tuple[Examined, ...]:
         return (_examined(path, directory, found, question),)
     tree = read_layer(path)
     bases = read_bases(question.bases)
+    asked = product(question.runtimes or (None,), question.architectures or (None,))
     purposes: Sequence[Purpose | None] = [
-        Purpose(target=target) for target in question.targets
-    ] or purposes_of(tree, question.runtime, question.arch)
+        purpose
+        for runtime, arch in asked
+        for purpose in purposes_of(tree, runtime, arch)
+    ]
     return tuple(
         _examined(
             path,
@@ -127,7 +130,7 @@ def examine_tree(
     bases: Sequence[FileEntry] = (),
 ) -> tuple[Finding, ...]:
     """Find all that can be found of a zip for a target, its tree being read."""
-    directory = read_zip_directory(path, links=True)
+    directory = read_zip_directory(path, layer=True)
     found = _of_the_directory(path, directory, Question())
     return waive((*found, *audit(tree, target, bases=bases)), waivers)
 
@@ -135,6 +138,7 @@ def examine_tree(
 def _of_the_directory(
     path: Path, directory: Directory, question: Question
 ) -> Iterator[Finding]:
+    yield from verify_files(sum(not one.is_folder for one in directory.members))
     yield from verify_size(_unzipped(directory), question.most)
     yield from verify_permissions(directory.members)
     yield from verify_zip(path.stat().st_size)

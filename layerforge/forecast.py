@@ -64,6 +64,11 @@ class Forecast:
         return kept + self.included + self.bytecode
 
     @property
+    def is_empty(self) -> bool:
+        """Say whether there is nothing in it, for this target."""
+        return not self.total
+
+    @property
     def predicted(self) -> bool:
         """Say whether any of that is less than certain."""
         return bool(self.bytecode) or any(one.predicted for one in self.packages)

@@ -92,7 +92,7 @@ def _code_in(folder: Path) -> Callable[[object], Path | int]:
         try:
             return a_size(value)
         except Wrong:
-            if isinstance(value, str) and value.strip():
+            if isinstance(value, str) and value.strip() and value.isprintable():
                 return folder / value
         raise Wrong('a zip, a folder, or bytes: 12000000, "12 MB"')
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from layerforge.elf.others import foreign_format
 from layerforge.elf.reader import find_facts
 from layerforge.errors import ConfigError
-from layerforge.formats import foreign_format
 from layerforge.spec import Include, unreadable
 from layerforge.store import Store
 from layerforge.tree import FileEntry

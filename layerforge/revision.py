@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tomllib
 from collections.abc import Callable
@@ -82,7 +83,7 @@ def _contents(answer: bytes) -> list[bytes]:
 
 
 def _commit(folder: Path, revision: str) -> str:
-    _git(folder, "rev-parse", "--git-dir")
+    _find_repository(folder)
     words = ("rev-parse", "--verify", "--quiet", "--end-of-options")
     try:
         return _git(folder, *words, f"{revision}^{{commit}}").decode().strip()
@@ -98,6 +99,23 @@ def _commit(folder: Path, revision: str) -> str:
         ) from None
 
 
+def _find_repository(folder: Path) -> None:
+    try:
+        _git(folder, "rev-parse", "--git-dir")
+    except ConfigError as error:
+        if "dubious ownership" in error.message:
+            raise ConfigError(
+                f"git reads nothing in {folder}, which belongs to another user",
+                remedy=f"Allow it: git config --global --add safe.directory {folder}",
+            ) from error
+        if "not a git repository" in error.message:
+            raise ConfigError(
+                f"{folder} is in no git repository, so there is no earlier revision",
+                remedy="Run it in a clone of the project, or leave out --against.",
+            ) from error
+        raise
+
+
 def _git(folder: Path, *words: str, data: bytes = b"") -> bytes:
     """Ask git; raises `ConfigError` with what it says, if it says no."""
     command = ["git", *words]
@@ -105,6 +123,7 @@ def _git(folder: Path, *words: str, data: bytes = b"") -> bytes:
         process = subprocess.run(
             command,
             cwd=folder,
+            env={**os.environ, "LC_ALL": "C"},  # its errors are told apart by words
             input=data,
             capture_output=True,
             timeout=_PATIENCE,
@@ -118,7 +137,13 @@ def _git(folder: Path, *words: str, data: bytes = b"") -> bytes:
     except subprocess.CalledProcessError as error:
         told = error.stderr.decode(errors="replace").strip().splitlines()
         said = told[-1].removeprefix("fatal: ") if told else "it failed"
-        raise ConfigError(f"git {words[0]} in {folder}: {said}") from error
+        raise ConfigError(
+            f"git {words[0]} in {folder}: {said}",
+            remedy="See that git itself works there: git status",
+        ) from error
     except subprocess.TimeoutExpired as error:
-        raise ConfigError(f"git {words[0]} took longer than {_PATIENCE:g} s") from error
+        raise ConfigError(
+            f"git {words[0]} took longer than {_PATIENCE:g} s",
+            remedy="Try again, or leave out --against.",
+        ) from error
     return process.stdout

@@ -84,7 +84,7 @@ _PUBLISH: Final = """
 
 _FUNCTIONS: Final = """
 # [functions.api]                   # what `layerforge check` holds to Lambda's limit
-# layers = ["{name}"]               # or ARNs
+# layers = ["{name}"]  # or ARNs
 # code = "build/api.zip"            # or a folder, or bytes: "12 MB"
 """
 

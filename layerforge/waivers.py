@@ -26,7 +26,9 @@ def a_waiver(value: object) -> Waiver:
     if check is None:
         raise Wrong("a check: layerforge explain lists them", found=texts["check"])
     if not check.waivable:
-        raise Wrong("a check that can be waived: Lambda refuses this", found=check.id)
+        raise Wrong(
+            "a check that can be waived: no reason makes this right", found=check.id
+        )
     if texts.get("path", "").startswith("/"):
         raise Wrong("a path below /opt, such as python/demo", found=texts["path"])
     if not texts["why"].strip():

@@ -32,8 +32,8 @@ from layerforge.archives.zipdirectory import (
     quoted,
 )
 from layerforge.compressor import compress
+from layerforge.elf.others import foreign_format
 from layerforge.elf.reader import find_facts
-from layerforge.formats import foreign_format
 from layerforge.store import Store
 from layerforge.tree import Content, FileEntry
 

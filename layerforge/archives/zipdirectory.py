@@ -114,16 +114,22 @@ class NeedMore(Exception):  # noqa: N818  a request, answered by whoever reads
 
 
 def read_directory(
-    tail: bytes, archive_size: int, *, archive: str = "archive", links: bool = False
+    tail: bytes,
+    archive_size: int,
+    *,
+    archive: str = "archive",
+    comment: int = 0,
+    links: bool = False,
 ) -> Directory:
     """Read the names, sizes and places of all members from an archive's last bytes.
 
-    ``archive`` is its name in messages. ``links`` lets symbolic links in, which layers
-    may have and wheels may not. Raises `NeedMore` where ``tail`` does not reach back
-    to the directory's start, `ArchiveError` for whatever is not lawful.
+    ``archive`` is its name in messages. ``comment`` are the bytes of the one at its
+    end, which is neither in ``tail`` nor in ``archive_size``. ``links`` lets symbolic
+    links in. Raises `NeedMore` where ``tail`` does not reach back to the directory's
+    start, `ArchiveError` for whatever is not lawful.
     """
     with naming(archive):
-        count, size, start = _read_end(tail, archive_size)
+        count, size, start = _read_end(tail, archive_size, comment)
         skipped = start - (archive_size - len(tail))
         if skipped < 0:
             raise NeedMore(start)
@@ -175,7 +181,7 @@ def quoted(name: str) -> str:
 # -- the directory -----------------------------------------------------------------
 
 
-def _read_end(tail: bytes, archive_size: int) -> tuple[int, int, int]:
+def _read_end(tail: bytes, archive_size: int, comment: int) -> tuple[int, int, int]:
     """Give the directory's number of entries, its bytes and its offset."""
     needed = min(_ENDS, archive_size)
     if len(tail) < needed:
@@ -183,14 +189,14 @@ def _read_end(tail: bytes, archive_size: int) -> tuple[int, int, int]:
     record = tail[-END.size :]
     if len(record) < END.size or not record.startswith(END_SIGNATURE):
         raise Refused("it is no zip archive, is cut short, or has bytes behind its end")
-    _, *numbers, comment = END.unpack(record)
+    _, *numbers, announced = END.unpack(record)
     end = archive_size - END.size
     locator = tail[-END.size - ZIP64_LOCATOR.size : -END.size]
     if locator.startswith(ZIP64_LOCATOR_SIGNATURE):
         numbers, end = _read_zip64_end(tail, end, numbers)
     disk, directory_disk, here, count, size, start = numbers
     for wrong, reason in (
-        (comment, "its end announces a comment that is not there"),
+        (announced != comment, "its end announces a comment that is not there"),
         (disk or directory_disk or here != count, "it is part of a split archive"),
         (start + size != end, "its directory is not where its end says"),
         (count > MAX_MEMBERS, f"it has {count} entries, more than {MAX_MEMBERS}"),

@@ -27,14 +27,17 @@ from layerforge.archives.zipdirectory import (
 from layerforge.archives.zipformat import (
     DESCRIPTOR,
     DESCRIPTOR_SIGNATURE,
+    END,
+    END_SIGNATURE,
     FLAG_DESCRIPTOR,
     LOCAL_HEADER,
     LOCAL_SIGNATURE,
+    MAX_16,
     ZIP64_DESCRIPTOR,
 )
 from layerforge.elf import ElfFacts, is_elf
 from layerforge.elf import reader as elf_reader
-from layerforge.formats import FOREIGN_HEAD, foreign_format
+from layerforge.elf.others import FOREIGN_HEAD, foreign_format
 from layerforge.tree import STORED, Content, FileEntry
 
 MAX_IMAGE: Final = 512 << 20  # bytes of an ELF file that are held for its facts
@@ -44,21 +47,21 @@ _CHUNK: Final = 256 << 10  # bytes; small enough to stay in a core's cache
 
 
 def index_zip(
-    path: Path, *, archive: str = "", links: bool = False
+    path: Path, *, archive: str = "", layer: bool = False
 ) -> tuple[FileEntry, ...]:
     """Read all of an archive and give its files, in the order of their bytes.
 
     Every byte is accounted for: members tile the archive from its first byte to the
     directory, both headers of each agree, and each inflates to exactly what they
-    declare. ``archive`` is its name in messages, the file's own by default; ``links``
-    lets symbolic links in. Raises `ArchiveError`. Several threads may index several
-    archives at once.
+    declare. ``archive`` is its name in messages, the file's own by default. A
+    ``layer`` may have symbolic links, and a comment at its end: Lambda takes both.
+    Raises `ArchiveError`. Several threads may index several archives at once.
     """
     archive = archive or path.name
     with naming(archive), path.open("rb", buffering=_CHUNK) as stream:
         before = os.fstat(stream.fileno())
         directory = _find_directory(
-            stream, before.st_size, archive=archive, links=links
+            stream, before.st_size, archive=archive, layer=layer
         )
         entries = tuple(_read_members(stream, directory, str(path)))
         after = os.fstat(stream.fileno())
@@ -67,27 +70,43 @@ def index_zip(
         return entries
 
 
-def read_zip_directory(path: Path, *, links: bool = False) -> Directory:
+def read_zip_directory(path: Path, *, layer: bool = False) -> Directory:
     """Read what an archive's end tells, and nothing else of it.
 
-    ``links`` lets symbolic links in. Raises `ArchiveError`.
+    ``layer`` is as for `index_zip`. Raises `ArchiveError`.
     """
     with naming(path.name), path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
-        return _find_directory(stream, size, archive=path.name, links=links)
+        return _find_directory(stream, size, archive=path.name, layer=layer)
 
 
 def _find_directory(
-    stream: IO[bytes], size: int, *, archive: str, links: bool
+    stream: IO[bytes], size: int, *, archive: str, layer: bool
 ) -> Directory:
+    comment = _comment_length(stream, size) if layer else 0
+    size -= comment
     start = max(0, size - _TAIL)
     while True:
         stream.seek(start)
         tail = _take(stream, size - start)
         try:
-            return read_directory(tail, size, archive=archive, links=links)
+            return read_directory(
+                tail, size, archive=archive, comment=comment, links=layer
+            )
         except NeedMore as more:
             start = more.start
+
+
+def _comment_length(stream: IO[bytes], size: int) -> int:
+    """Give the bytes of an archive's comment; 0 where its end announces no such one.
+
+    Readers look for the end from behind, and take the first that they find.
+    """
+    stream.seek(max(0, size - END.size - MAX_16))
+    tail = stream.read()
+    at = tail.rfind(END_SIGNATURE, 0, max(0, len(tail) - END.size + 4))
+    behind = len(tail) - at - END.size
+    return behind if at >= 0 and END.unpack_from(tail, at)[-1] == behind else 0
 
 
 def _read_members(

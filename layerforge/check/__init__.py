@@ -14,7 +14,13 @@ from typing import Final
 
 from layerforge.errors import LockError, VerifyError
 from layerforge.findings import Finding, Severity
-from layerforge.limits import MAX_UNZIPPED, MOST_LAYERS, UNZIPPED_LIMIT
+from layerforge.limits import (
+    MAX_UNZIPPED,
+    MOST_LAYERS,
+    UNZIPPED_LIMIT,
+    excess,
+    shown,
+)
 from layerforge.lock import Lock
 from layerforge.target import Runtime
 
@@ -22,8 +28,10 @@ LOCK_CHECKS: Final = frozenset({"lock-missing", "lock-stale"})
 """The checks whose errors are those of locks."""
 
 _NEAR: Final = 50  # a 50th: so near the limit a prediction may be wrong
+_MIB: Final = 1 << 20
 _LARGEST: Final = 3  # parts that an error names
-_LIMIT: Final = f'Lambda\'s "250 MB" are {UNZIPPED_LIMIT} bytes'
+_LEAST: Final = _MIB // 20  # bytes; what has less would be named with 0.0 MiB
+_LIMIT: Final = f'Lambda\'s "250 MB" are {UNZIPPED_LIMIT:,} bytes'
 
 
 class Bound(StrEnum):
@@ -50,8 +58,7 @@ class Size:
     bound: Bound = Bound.EXACT
 
     def __str__(self) -> str:
-        told = f"{self.bytes} bytes ({_mebibytes(self.bytes)})"
-        return f"{self.bound} {told}".lstrip()
+        return f"{self.bound} {shown(self.bytes)}".lstrip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +161,8 @@ def judge_layer(layer: Standing, *, divided: bool = False) -> Iterator[Finding]:
         yield Finding(
             check="size",
             severity=Severity.WARNING if divided else Severity.ERROR,
-            message=f"it has {layer.size} unzipped, {_excess(over, layer.most)}"
-            f"{_and_largest(layer.parts)}",
+            message=f"it has {layer.size} unzipped, "
+            f"{excess(layer.size.bytes, layer.most)}{_and_largest(layer.parts)}",
             remedy="Leave something out: exclude, exclude-runtime-sdk, or "
             'strip = "slim".',
         )
@@ -182,7 +189,7 @@ def judge_function(function: Standing) -> Iterator[Finding]:
         yield Finding(
             check="budget",
             severity=Severity.ERROR,
-            message=f"with its layers it has {function.size} unzipped, {over} too "
+            message=f"with its layers it has {function.size} unzipped, {over:,} too "
             f"many: {_LIMIT} for all together{_and_largest(function.parts)}",
             remedy="Have it hold less, or be two functions: layers share its limit.",
         )
@@ -249,32 +256,24 @@ def _is_near(standing: Standing, over: int) -> bool:
 
 
 def _near(standing: Standing, over: int) -> Finding:
-    side = f"{over} more than" if over > 0 else f"{-over} less than"
+    side = f"{over:,} more than" if over > 0 else f"{-over:,} less than"
     names = standing.name
     if standing.kind is Kind.FUNCTION:
         names = " ".join(each.title for each in standing.own_layers)
     return Finding(
         check="near-limit",
         severity=Severity.WARNING,
-        message=f"it has {standing.size} unzipped, {side} the {standing.most} that it "
-        f"may have: only a build tells{_and_largest(standing.parts)}",
+        message=f"it has {standing.size} unzipped, {side} the {standing.most:,} that "
+        f"it may have: only a build tells{_and_largest(standing.parts)}",
         remedy=f"Build, and take the sizes: layerforge build {names} && layerforge "
         f"lock {names}",
     )
 
 
-def _excess(over: int, most: int) -> str:
-    if most < MAX_UNZIPPED:
-        return f"{over} more than max-unzipped ({most} bytes) allows"
-    return f"{over} too many: {_LIMIT}, and a layer must be smaller"
-
-
 def _and_largest(parts: Iterable[Part]) -> str:
     known = [(part.size.bytes, part.title) for part in parts if part.size]
     largest = sorted(known, key=lambda pair: (-pair[0], pair[1]))[:_LARGEST]
-    named = (f"{title} {_mebibytes(size)}" for size, title in largest if size)
-    return f". The largest: {', '.join(named)}" if largest else ""
-
-
-def _mebibytes(size: int) -> str:
-    return f"{size / (1 << 20):.1f} MiB"
+    named = [
+        f"{title} {size / _MIB:.1f} MiB" for size, title in largest if size > _LEAST
+    ]
+    return f". The largest: {', '.join(named)}" if named else ""

@@ -85,6 +85,7 @@ def cost_since(past: Past, check: Check, *, gone: bool = True) -> Cost:
     weighed = {key: weighed_of(each.lock) for key, each in now.items() if each.lock}
     known = {key: each for key, each in weighed.items() if each}
     keys = known.keys() | (past.layers.keys() - now.keys() if gone else set())
+    keys = {key for key in keys if not past.lost(*key)}
     layers = (
         _layer_cost(key, past.layers.get(key), known.get(key)) for key in sorted(keys)
     )
@@ -137,7 +138,7 @@ def _function_cost(
 ) -> FunctionCost | None:
     names = [part.title for part in function.own_layers]
     after = _sum(names, function.target, known)
-    if after is None:
+    if after is None or any(past.lost(name, function.target) for name in names):
         return None
     then = past.functions.get(function.name)
     before = None if then is None else _sum(then, function.target, past.layers)

@@ -29,6 +29,14 @@ class Past:
     functions: Mapping[str, tuple[str, ...]]
     unread: tuple[str, ...] = ()
 
+    def lost(self, name: str, target: str) -> bool:
+        """Say whether a layer was there, and no more is known of it.
+
+        By the names that locks and ledgers have: pylock.web-python313-arm64.toml.
+        """
+        place = f".{name}-{target.replace('.x', '').replace('.', '')}."
+        return any(place in path for path in self.unread)
+
 
 def read_past(project: Project, revision: str) -> Past:
     """Read a project's past; raises `ConfigError` where git can't tell it."""

@@ -62,7 +62,7 @@ def survey(
     layers = tuple(_layer_standing(job) for job in jobs)
     known = {(layer.name, layer.target): layer for layer in layers}
     held = tuple(
-        _function_standing(function, target, known)
+        _function_standing(function, target, known, project)
         for function in functions
         for target in (*map(str, function.targets),) or ("",)
     )
@@ -234,7 +234,9 @@ def _waived(found: Sequence[Finding], layer: LayerSpec) -> tuple[Finding, ...]:
 # -- functions ---------------------------------------------------------------------
 
 
-def _function_standing(function: FunctionSpec, target: str, known: _Layers) -> Standing:
+def _function_standing(
+    function: FunctionSpec, target: str, known: _Layers, project: Project
+) -> Standing:
     code, found = _code(function)
     layers = tuple(_held(layer, target, known) for layer in function.layers)
     parts = (Part(title="code", size=code), *layers)
@@ -245,7 +247,12 @@ def _function_standing(function: FunctionSpec, target: str, known: _Layers) -> S
         parts=parts,
         size=sum_of(parts),
     )
-    findings = (*found, *judge_function(standing), *_unknown(function))
+    findings = (
+        *found,
+        *judge_function(standing),
+        *_without_bases(function, project),
+        *_unknown(function),
+    )
     return replace(standing, findings=findings)
 
 
@@ -259,6 +266,20 @@ def _held(layer: str | ForeignLayer, target: str, known: _Layers) -> Part:
     return Part(title=layer, size=own.size, zips=own.zips)
 
 
+def _without_bases(function: FunctionSpec, project: Project) -> Iterator[Finding]:
+    for layer in filter(None, map(project.layer, map(str, function.layers))):
+        missing = [name for name in layer.provided_by if name not in function.layers]
+        if missing:
+            bases = " and ".join(missing)
+            yield Finding(
+                check="bases",
+                severity=Severity.WARNING,
+                message=f"it holds {layer.name}, which stands on {bases}, and not "
+                f"{'that' if len(missing) == 1 else 'those'}",
+                remedy=f"Add {bases} to its layers.",
+            )
+
+
 def _unknown(function: FunctionSpec) -> Iterator[Finding]:
     for layer in function.layers:
         if isinstance(layer, ForeignLayer) and layer.unzipped is None:
@@ -266,8 +287,8 @@ def _unknown(function: FunctionSpec) -> Iterator[Finding]:
                 check="unknown-size",
                 severity=Severity.NOTE,
                 message=f"the size of {layer.arn} isn't known here",
-                remedy=f"Ask AWS: layerforge budget {function.name}; and say it as "
-                f'{{arn = "{layer.arn}", unzipped = BYTES}}.',
+                remedy=f"Ask AWS (layerforge budget --function {function.name}), and "
+                f'say it as {{arn = "{layer.arn}", unzipped = BYTES}}.',
             )
 
 
@@ -286,7 +307,16 @@ def _code(function: FunctionSpec) -> tuple[Size | None, tuple[Finding, ...]]:
             remedy="Package it first, or give its size in bytes as code.",
         )
         return None, (missing,)
-    size = _folder_size(code) if code.is_dir() else _zip_size(code)
+    try:
+        size = _folder_size(code) if code.is_dir() else _zip_size(code)
+    except ConfigError as error:
+        wrong = Finding(
+            check="code",
+            severity=Severity.ERROR,
+            message=f"its code can't be counted: {error.message}",
+            remedy="Name a zip, a folder that is zipped, or its size in bytes.",
+        )
+        return None, (wrong,)
     return Size(bytes=size), ()
 
 
@@ -303,10 +333,7 @@ def _zip_size(path: Path) -> int:
         with zipfile.ZipFile(path) as archive:
             return sum(member.file_size for member in archive.infolist())
     except zipfile.BadZipFile as error:
-        raise ConfigError(
-            f"{path} is a function's code, and it is no zip: {error}",
-            remedy="Name a zip, a folder that is zipped, or its size in bytes.",
-        ) from error
+        raise ConfigError(f"{path} is no zip, or a damaged one") from error
     except OSError as error:
         raise unreadable(error) from error
 

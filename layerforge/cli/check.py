@@ -16,8 +16,9 @@ from layerforge.check.survey import survey
 from layerforge.cli.console import Console
 from layerforge.cli.findings import painted
 from layerforge.cli.options import console_of, console_options
-from layerforge.errors import LayerforgeError
+from layerforge.errors import ConfigError, LayerforgeError
 from layerforge.project import find_project
+from layerforge.reports.paths import shown_path
 from layerforge.reports.standings import (
     check_commands,
     check_document,
@@ -47,10 +48,15 @@ class _Answer:
     "--format",
     "form",
     type=click.Choice(["text", "json", "markdown", "github"]),
-    default="text",
     help="For people, programs, pull requests, or annotations.",
 )
 @click.option("--against", metavar="REV", help="Say what changes since a revision.")
+@click.option(
+    "--project",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The folder of layerforge.toml, if you stand elsewhere.",
+)
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @console_options
 def command(names: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - as click hands them over
@@ -61,10 +67,12 @@ def command(names: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - a
     exceeded.
     """
     console = console_of(options)
-    form = "json" if console.json else options.pop("form")
-    console = replace(console, json=form == "json")
+    form = options["form"] or ("json" if console.json else "text")
+    console = replace(console, json=console.json or form == "json")
     try:
-        answer = _answer(names, options["against"], strict=options["strict"])
+        _refuse_mixture(form, console, options["against"])
+        folder = (options["folder"] or Path()).absolute()
+        answer = _answer(names, folder, options["against"], strict=options["strict"])
     except LayerforgeError as error:
         console.fail(error)
     if text := _FORMS[form](answer, console):
@@ -72,9 +80,31 @@ def command(names: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - a
     raise click.exceptions.Exit(answer.status)
 
 
-def _answer(names: tuple[str, ...], revision: str | None, *, strict: bool) -> _Answer:
-    folder = Path.cwd()
+def _refuse_mixture(form: str, console: Console, revision: str | None) -> None:
+    """Raise `ConfigError` for options that say two things, or nothing."""
+    if console.json and form != "json":
+        raise ConfigError(
+            f"--json and --format {form} are asked for at once",
+            remedy="Leave one of them out.",
+        )
+    if revision is not None and not revision.strip():
+        raise ConfigError(
+            "--against names no revision",
+            remedy="Name a branch, a tag or a commit; in a script, see that its "
+            "variable is set.",
+        )
+
+
+def _answer(
+    names: tuple[str, ...], folder: Path, revision: str | None, *, strict: bool
+) -> _Answer:
     project = find_project(folder)
+    if project.file is None:
+        where = "here" if folder == Path.cwd() else f"in {shown_path(folder)}"
+        raise ConfigError(
+            f"there is no layerforge.toml {where} or in a folder above",
+            remedy="Name its folder (--project FOLDER), or make one: layerforge init",
+        )
     check = survey(project, folder, datetime.now(UTC).date(), names)
     cost = None
     if revision:
@@ -107,7 +137,7 @@ def _markdown(answer: _Answer, _console: Console) -> str:
 
 def _github(answer: _Answer, _console: Console) -> str:
     file = answer.project.file
-    name = _from_workspace(file) if file else ""
+    name = _from_repository(file) if file else ""
     text = file.read_text(encoding="utf-8") if file else ""
     lines = check_commands(answer.check, name, text)
     if answer.cost:
@@ -119,11 +149,11 @@ def _github(answer: _Answer, _console: Console) -> str:
     return "\n".join(lines)
 
 
-def _from_workspace(file: Path) -> str:
-    """Name a file as GitHub does: from where the workflow has the repository."""
-    workspace = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
-    inside = file.is_relative_to(workspace)
-    return str(file.relative_to(workspace) if inside else file)
+def _from_repository(file: Path) -> str:
+    """Name a file as GitHub does: from the repository's root."""
+    roots = (folder for folder in file.parents if (folder / ".git").exists())
+    root = next(roots, Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()))
+    return str(file.relative_to(root) if file.is_relative_to(root) else file)
 
 
 def _document(answer: _Answer) -> dict[str, Any]:

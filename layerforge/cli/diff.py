@@ -89,7 +89,7 @@ def _published(
 
 def _read(place: str, archive: Path) -> Layer:
     try:
-        entries = index_zip(archive, archive=place, links=True)
+        entries = index_zip(archive, archive=place, layer=True)
     except ArchiveError as error:
         remedy = "Compare with another zip: tools may take this one for two things."
         raise ArchiveError(error.message, remedy=remedy) from error

@@ -22,7 +22,8 @@ _STYLES: Final[dict[str, dict[str, Any]]] = {
     "try": {"bold": True},
 }
 _LABEL: Final = re.compile(
-    r"^(?P<indent> *)(?P<label>(?P<kind>error|warning|note|waived)\[[\w-]+\]:|try:)",
+    r"^(?P<indent> *)(?P<label>(?P<kind>error|warning|note|waived)\[[\w-]+\]:|"
+    r"try(?:, for all [\d,]+)?:)",
     re.MULTILINE,
 )
 

@@ -43,7 +43,7 @@ def _read(archive: Path) -> Contents:
             remedy="Name a zip; layerforge build prints the paths of those it makes.",
         )
     try:
-        entries = index_zip(archive, links=True)
+        entries = index_zip(archive, layer=True)
     except ArchiveError as error:
         remedy = "Build it anew: Lambda, or what reads it there, may refuse it as well."
         raise ArchiveError(error.message, remedy=remedy) from error

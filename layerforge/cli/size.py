@@ -16,9 +16,10 @@ from layerforge.cli.options import (
     store_options,
     tools_of,
 )
-from layerforge.errors import VerifyError
+from layerforge.errors import ConfigError, VerifyError
 from layerforge.jobs import Selection, select_forecasts
 from layerforge.project import find_project
+from layerforge.spec import Project
 from layerforge.strip import Profile
 
 _AT_ONCE = 4  # uv waits for the index most of its time
@@ -67,7 +68,9 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
 
     console = console_of(options)
     project = find_project(Path.cwd())
-    jobs = select_forecasts(_selection(options), project)
+    selection = _selection(options)
+    _refuse_nothing(selection, project)
+    jobs = select_forecasts(selection, project)
     with (
         ThreadPoolExecutor(_AT_ONCE) as pool,
         # Left first, so that an interrupted container job ends, and its thread.
@@ -76,10 +79,27 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
         forecasts = list(pool.map(lambda job: forecast_layer(job, tools), jobs))
     document = {"format": 1, "layers": [forecast_document(one) for one in forecasts]}
     console.result(forecast_tables(forecasts), document)
-    too_large = [one for one in forecasts if one.excess]
-    if too_large:
-        console.error(refusal(too_large))
+    unfit = [one for one in forecasts if one.excess or one.is_empty]
+    if unfit:
+        console.error(refusal(unfit))
         raise click.exceptions.Exit(VerifyError.exit_code)
+
+
+def _refuse_nothing(selection: Selection, project: Project) -> None:
+    """Raise `ConfigError` where there is nothing to weigh."""
+    if not all(name.strip() for name in selection.names):
+        raise ConfigError(
+            "one of the requirements is empty",
+            remedy="Name packages (layerforge size pandas); in a script, see that its "
+            "variable is set.",
+        )
+    named = selection.names or selection.requirements or selection.package_json
+    if not named and not project.layers:
+        raise ConfigError(
+            "there is no layerforge.toml here or in a folder above",
+            remedy="Name packages (layerforge size pandas), a file (-r FILE, "
+            "--package-json FILE), or make one: layerforge init",
+        )
 
 
 def _selection(options: dict[str, Any]) -> Selection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,13 @@ from layerforge.examination import (
     read_package,
 )
 from layerforge.findings import Finding, Waiver
-from layerforge.manifest import BuildReport, read_manifest
+from layerforge.manifest import BuildReport, outputs, read_manifest
+from layerforge.project import find_project
 from layerforge.reports.columns import bytes_of, counted
 from layerforge.reports.findings import findings_sum, findings_text
 from layerforge.reports.paths import shown_path
 from layerforge.spec import Project
-from layerforge.target import Target, find_arch, find_runtime
+from layerforge.target import Arch, Runtime, find_arch, find_runtime
 from layerforge.verify.purpose import Purpose
 
 
@@ -44,20 +45,25 @@ class _Told:
 class Asked:
     """The words of a command line that say what is asked of every zip."""
 
-    runtime: str = ""
-    arch: str = ""
+    runtimes: tuple[str, ...] = ()
+    architectures: tuple[str, ...] = ()
     only: frozenset[str] = frozenset()
     most: int | None = None
     waiving: bool = True
+
+    @property
+    def needs_project(self) -> bool:
+        """Say whether layerforge.toml has a part in the answer."""
+        return self.waiving or self.most is None
 
     def question(self, archive: Path, project: Project) -> Question:
         """Put the question to a zip, with what its manifest and its layer say."""
         manifest = read_manifest(archive)
         layer = project.layer(manifest.part_of or manifest.layer) if manifest else None
+        runtimes, architectures = named(self.runtimes, self.architectures, manifest)
         return Question(
-            targets=targets_of(self.runtime, self.arch, manifest),
-            runtime=find_runtime(self.runtime) if self.runtime else None,
-            arch=find_arch(self.arch) if self.arch else None,
+            runtimes=runtimes,
+            architectures=architectures,
             only=self.only,
             most=self.most or (layer.max_unzipped if layer else None),
             waivers=waivers_for(manifest, project) if self.waiving else (),
@@ -65,17 +71,16 @@ class Asked:
         )
 
 
-def targets_of(
-    runtime: str, arch: str, manifest: BuildReport | None
-) -> tuple[Target, ...]:
-    """Give the targets that were named, or that a manifest names; none otherwise."""
-    runtimes = (runtime,) if runtime else manifest.runtimes if manifest else ()
-    arch = arch or (manifest.architecture if manifest else "")
-    if not runtimes or not arch:
-        return ()
-    return tuple(
-        Target(runtime=find_runtime(name), arch=find_arch(arch)) for name in runtimes
-    )
+def named(
+    runtimes: Sequence[str],
+    architectures: Sequence[str],
+    manifest: BuildReport | None,
+) -> tuple[tuple[Runtime, ...], tuple[Arch, ...]]:
+    """Give what a command line says that a zip is for, or else what a manifest says."""
+    if manifest:
+        runtimes = runtimes or manifest.runtimes
+        architectures = architectures or (manifest.architecture,)
+    return tuple(map(find_runtime, runtimes)), tuple(map(find_arch, architectures))
 
 
 def waivers_for(manifest: BuildReport | None, project: Project) -> tuple[Waiver, ...]:
@@ -86,8 +91,11 @@ def waivers_for(manifest: BuildReport | None, project: Project) -> tuple[Waiver,
 
 def bases_of(archive: Path, manifest: BuildReport | None) -> tuple[Path, ...]:
     """Give the zips of the layers that one stands on, as far as they lie beside it."""
-    named = manifest.provided_by if manifest else ()
-    return tuple(filter(Path.is_file, map(archive.with_name, named)))
+    found: list[Path] = []
+    for base in map(archive.with_name, manifest.provided_by if manifest else ()):
+        report = read_manifest(base)
+        found += outputs(base, report) if report else (base,)
+    return tuple(filter(Path.is_file, found))
 
 
 def error_of(findings: tuple[Finding, ...]) -> VerifyError | None:
@@ -101,10 +109,20 @@ def error_of(findings: tuple[Finding, ...]) -> VerifyError | None:
     return VerifyError(f"{place}{wrong[0].message}", remedy=wrong[0].remedy)
 
 
+def status_of(failures: Iterable[LayerforgeError]) -> int:
+    """Give the lowest exit status that applies, whatever the order of archives."""
+    return min((error.exit_code for error in failures), default=0)
+
+
 def verify_statically(
-    archives: tuple[Path, ...], asked: Asked, project: Project, console: Console
+    archives: tuple[Path, ...], asked: Asked, console: Console
 ) -> None:
-    """Read and check every archive; the first failure gives the exit status."""
+    """Read and check every archive; the lowest exit status that applies is given."""
+    _refuse_idle(archives, asked)
+    layers = [archive for archive in archives if not is_package(archive)]
+    project = Project(folder=Path.cwd())
+    if layers and asked.needs_project:
+        project = _project(console)
     documents: list[dict[str, Any]] = []
     failures: list[LayerforgeError] = []
     for archive in archives:
@@ -119,7 +137,40 @@ def verify_statically(
     if console.json:
         console.result("", {"format": 1, "archives": documents})
     if failures:
-        raise click.exceptions.Exit(failures[0].exit_code)
+        raise click.exceptions.Exit(status_of(failures))
+
+
+def _refuse_idle(archives: Sequence[Path], asked: Asked) -> None:
+    """Raise `ConfigError` for options that would say nothing."""
+    if asked.most is not None and asked.only and "size" not in asked.only:
+        raise ConfigError(
+            "--max-unzipped is for the check size, which --only leaves out",
+            remedy="Add --only size, or leave --max-unzipped out.",
+        )
+    options = {
+        "--runtime": asked.runtimes,
+        "--arch": asked.architectures,
+        "--only": asked.only,
+        "--max-unzipped": asked.most is not None,
+    }
+    given = [option for option, value in options.items() if value]
+    for archive in filter(is_package, archives if given else ()):
+        raise ConfigError(
+            f"{given[0]} is for layers' zips, and {shown_path(archive)} is a package's "
+            "archive",
+            remedy="Read packages in a command of their own, without it.",
+        )
+
+
+def _project(console: Console) -> Project:
+    """Read layerforge.toml; zips can be checked without what it says."""
+    try:
+        return find_project(Path.cwd())
+    except ConfigError as error:
+        console.warn(
+            f"waivers and limits of layerforge.toml are not known: {error.message}"
+        )
+        return Project(folder=Path.cwd())
 
 
 def _tell(
@@ -128,7 +179,7 @@ def _tell(
     try:
         if not archive.is_file():
             raise ConfigError(
-                "there is no such file",
+                "it is a folder" if archive.is_dir() else "there is no such file",
                 remedy="Name a layer's zip, a wheel, an sdist or an npm tarball.",
             )
         if is_package(archive):

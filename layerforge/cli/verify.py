@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,8 @@ from layerforge.cli.static import (
     Asked,
     bases_of,
     error_of,
-    targets_of,
+    named,
+    status_of,
     verify_statically,
     waivers_for,
 )
@@ -88,8 +90,8 @@ class _Verified:
     required=True,
     type=click.Path(path_type=Path),
 )
-@click.option("--runtime", default="", help="The runtime, where no manifest tells.")
-@click.option("--arch", default="", help="The architecture, where no manifest tells.")
+@click.option("--runtime", multiple=True, help="A runtime, where no manifest tells.")
+@click.option("--arch", multiple=True, help="x86_64 or arm64, the same.")
 @click.option("--static", is_flag=True, help="Import nothing: read and check alone.")
 @click.option("--only", multiple=True, help="A check to keep to, with --static.")
 @click.option("--max-unzipped", type=_Size(), help="A limit of yours, with --static.")
@@ -112,18 +114,17 @@ def command(archives: tuple[Path, ...], **options: Any) -> None:  # noqa: ANN401
     """
     console = console_of(options)
     _refuse_mixture(options)
-    project = find_project(Path.cwd())
     if options["static"]:
         asked = Asked(
-            runtime=options["runtime"],
-            arch=options["arch"],
+            runtimes=options["runtime"],
+            architectures=options["arch"],
             only=frozenset(find_check(name).id for name in options["only"]),
             most=options["max_unzipped"],
             waiving=not options["no_waivers"],
         )
-        verify_statically(archives, asked, project, console)
+        verify_statically(archives, asked, console)
     else:
-        _prove(archives, options, project, console)
+        _prove(archives, options, find_project(Path.cwd()), console)
 
 
 def _refuse_mixture(options: dict[str, Any]) -> None:
@@ -160,7 +161,7 @@ def _prove(
     if console.json:
         console.result("", {"format": 1, "layers": documents})
     if failures:
-        raise click.exceptions.Exit(failures[0].exit_code)
+        raise click.exceptions.Exit(status_of(failures))
 
 
 def _each(
@@ -231,14 +232,18 @@ def _verified(
 
 
 def _targets(
-    archive: Path, runtime: str, arch: str, manifest: BuildReport | None
+    archive: Path,
+    runtimes: Sequence[str],
+    architectures: Sequence[str],
+    manifest: BuildReport | None,
 ) -> tuple[Target, ...]:
     if not archive.is_file():
         raise ConfigError(
-            "there is no such file",
+            "it is a folder" if archive.is_dir() else "there is no such file",
             remedy="Name a zip; layerforge build prints the paths of those it makes.",
         )
-    targets = targets_of(runtime, arch, manifest)
+    found = product(*named(runtimes, architectures, manifest))
+    targets = tuple(Target(runtime=runtime, arch=arch) for runtime, arch in found)
     if not targets:
         raise ConfigError(
             "no manifest lies beside it that tells what it is for",

@@ -1,8 +1,12 @@
-"""What a layer has to know of its ELF files, as values; `elf_reader` reads them."""
+"""What a layer has to know of its ELF files, as values; `elf.reader` reads them."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
+
+_NUMBERED: Final = re.compile(r"(.+)_([0-9]{1,9}(?:\.[0-9]{1,9})*)")
 
 
 class ElfError(ValueError):
@@ -34,3 +38,15 @@ class ElfFacts:
 def is_elf(head: bytes | bytearray) -> bool:
     """Tell an ELF file by its first four bytes; names mean nothing."""
     return head.startswith(b"\x7fELF")
+
+
+def read_version(version: str) -> tuple[str, tuple[int, ...]]:
+    """Part a symbol version into its family and its numbers: GLIBC, (2, 28).
+
+    A family is what stands before the last underscore. What has no number, such as
+    ``GLIBC_PRIVATE``, is of no family: ``""``.
+    """
+    match = _NUMBERED.fullmatch(version)
+    if match is None:
+        return "", ()
+    return match[1], tuple(map(int, match[2].split(".")))

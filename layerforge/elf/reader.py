@@ -7,13 +7,12 @@ symbol versions. Sections are not looked at: a loader doesn't, and they may be g
 from __future__ import annotations
 
 import mmap
-import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from layerforge.elf import ElfError, ElfFacts, is_elf
+from layerforge.elf import ElfError, ElfFacts, is_elf, read_version
 from layerforge.elf.layout import (
     DYNAMIC,
     EXECUTABLE,
@@ -45,8 +44,6 @@ _LONGEST_NAME: Final = 4096  # bytes, as a path on Linux
 _ENDLESS: Final = "its tables have no end"
 
 _USUAL_NAME: Final = 12  # bytes of a section's name, as libraries in wheels have them
-
-_NUMBERED: Final = re.compile(r"(.+)_([0-9]{1,9}(?:\.[0-9]{1,9})*)")
 
 
 def find_facts(data: bytes | bytearray) -> ElfFacts | None:
@@ -180,17 +177,16 @@ class _Dynamic:
 def highest_versions(versions: Iterable[str]) -> tuple[str, ...]:
     """Keep the highest of each family, in order; one with no number stays as it is.
 
-    A family is what stands before the last underscore: ``GLIBC_2.10`` is higher than
-    ``GLIBC_2.9``, and ``GLIBC_PRIVATE`` is of neither's family.
+    ``GLIBC_2.10`` is higher than ``GLIBC_2.9``, and ``GLIBC_PRIVATE`` is of neither's
+    family.
     """
     unnumbered: set[str] = set()
     highest: dict[str, tuple[tuple[int, ...], str]] = {}
     for version in versions:
-        match = _NUMBERED.fullmatch(version)
-        if match is None:
+        family, numbers = read_version(version)
+        if not family:
             unnumbered.add(version)
             continue
-        family, number = match.groups()
-        rank = tuple(map(int, number.split("."))), version
+        rank = numbers, version
         highest[family] = max(rank, highest.get(family, rank))
     return tuple(sorted(unnumbered.union(name for _, name in highest.values())))

@@ -23,8 +23,9 @@ def findings_text(
 ) -> str:
     """Say what was found, where, and what helps; '' where nothing was.
 
-    Paths with the same fault are told together, and a remedy once for all that it
-    helps. Waived findings are counted, or told with their reasons when ``verbose``.
+    Paths with the same fault are told together. A remedy that helps several findings
+    stands below the last of them, with their number. Waived findings are counted, or
+    told with their reasons when ``verbose``.
     """
     findings = tuple(findings)
     blocks = _blocks(one for one in findings if not one.waived)
@@ -58,6 +59,7 @@ class _Block:
     remedy: str
     waived: str
     paths: tuple[str, ...]
+    helps: int = 1  # so many blocks, of which this is the last
 
 
 def _blocks(findings: Iterable[Finding]) -> list[_Block]:
@@ -86,7 +88,7 @@ def _told_once(blocks: Sequence[_Block]) -> Iterator[_Block]:
     for _, alike in groupby(blocks, lambda block: (block.check, block.remedy)):
         *others, last = alike
         yield from (replace(block, remedy="") for block in others)
-        yield last
+        yield replace(last, helps=len(others) + 1)
 
 
 def _lines(block: _Block, verbose: bool) -> Iterator[str]:  # noqa: FBT001 - private
@@ -100,7 +102,8 @@ def _lines(block: _Block, verbose: bool) -> Iterator[str]:  # noqa: FBT001 - pri
             yield f"{_INDENT}{_also(others, verbose=verbose)}"
         yield f"{_INDENT}{block.message}"
     if block.remedy:
-        yield f"{_INDENT}try: {block.remedy}"
+        label = "try" if block.helps == 1 else f"try, for all {block.helps:,}"
+        yield f"{_INDENT}{label}: {block.remedy}"
     if block.waived:
         yield f"{_INDENT}because: {block.waived}"
 

@@ -18,6 +18,7 @@ _PACKAGE_WIDTH: Final = 30
 _VERSION_WIDTH: Final = 14
 _SHOWN: Final = 40  # packages; JSON has them all
 _INDENT: Final = "  "
+_ITSELF: Final = "the layer"
 _HEAD: Final = ("package", "unzipped", "stripped", "kept", "required by")
 
 
@@ -80,18 +81,25 @@ def _package_document(package: PackageForecast) -> dict[str, Any]:
 
 
 def refusal(forecasts: Sequence[Forecast]) -> VerifyError:
-    """Say which targets a layer is too large for, and what helps."""
+    """Say which targets a layer doesn't fit, and what helps."""
     lines = (
-        f"{one.layer} for {one.target}: {_excess(one)}"
+        f"{one.layer} for {one.target}: {_verdict(one)}"
         for one in forecasts
-        if one.excess
+        if one.excess or one.is_empty
     )
-    return VerifyError(
-        "\n".join(lines),
-        remedy="Leave something out (--strip slim, --exclude-runtime-sdk, fewer "
-        "packages), or split the layer: a function takes five, but their sum has the "
-        "same limit.",
-    )
+    remedies = []
+    if any(one.excess for one in forecasts):
+        remedies.append(
+            "Leave something out (--strip slim, --exclude-runtime-sdk, fewer "
+            "packages), or split the layer: a function takes five, but their sum has "
+            "the same limit."
+        )
+    if any(one.is_empty for one in forecasts):
+        remedies.append(
+            "Lambda takes no empty zip: ask for a package that the target needs, and "
+            "that no base has."
+        )
+    return VerifyError("\n".join(lines), remedy=" ".join(remedies))
 
 
 def _table(layer: str, forecasts: Sequence[Forecast]) -> str:
@@ -100,13 +108,32 @@ def _table(layer: str, forecasts: Sequence[Forecast]) -> str:
     for name, found in _weights(forecasts):
         rows += _rows(name, found, targets)
     lines = [
-        *(clipped(line, _WIDTH - len(_INDENT)) for line in columns(rows, right="<>>>")),
+        *_with_users(rows),
         "",
         *columns([*_verdicts(forecasts)], right="<>>"),
         *_notes(forecasts),
     ]
     title = wrapped(f"{layer} for {', '.join(targets)}", _WIDTH)
     return "\n".join([title, *(f"{_INDENT}{line}".rstrip() for line in lines)])
+
+
+def _with_users(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Lay rows out; who requires a package stands below, if not all have room beside.
+
+    What the layer itself asks for needs no line of its own then.
+    """
+    room = _WIDTH - len(_INDENT)
+    whole = columns(rows, right="<>>>")
+    if max(map(len, whole)) <= room:
+        yield from whole
+        return
+    _, *users = (row[-1] for row in rows)
+    head, *lines = columns([row[:-1] for row in rows], right="<>>>")
+    yield head
+    for line, names in zip(lines, users, strict=True):
+        yield line
+        if names not in {"", _ITSELF}:
+            yield from wrapped(f"{_INDENT}required by {names}", room).split("\n")
 
 
 def _weights(forecasts: Sequence[Forecast]) -> Iterator[tuple[str, _ByTarget]]:
@@ -133,7 +160,7 @@ def _weights(forecasts: Sequence[Forecast]) -> Iterator[tuple[str, _ByTarget]]:
 
 
 def _weight(package: PackageForecast) -> _Weight:
-    users = ", ".join(package.required_by) or "the layer"
+    users = ", ".join(package.required_by) or _ITSELF
     return _Weight(package.unzipped, package.kept, package.version, users)
 
 
@@ -171,6 +198,8 @@ def _verdicts(forecasts: Sequence[Forecast]) -> Iterator[tuple[str, ...]]:
 
 
 def _verdict(forecast: Forecast) -> str:
+    if forecast.is_empty:
+        return "nothing is in it"
     if forecast.divided and forecast.total > forecast.most:
         return "in parts"
     return _excess(forecast) if forecast.excess else "fits"

@@ -12,7 +12,7 @@ from layerforge.findings import Finding, Severity
 from layerforge.limits import UNZIPPED_LIMIT
 from layerforge.reports.columns import bytes_of, clipped, columns
 from layerforge.reports.findings import findings_sum, findings_text
-from layerforge.reports.markdown import code, table
+from layerforge.reports.markdown import code, plain, table
 from layerforge.reports.paths import with_shown_paths
 
 _NAME_WIDTH: Final = 24
@@ -28,6 +28,7 @@ _STATES: Final = {
     "weights": "not weighed",
     "unknown-size": "not all known",
     "code": "no code",
+    "bases": "bases missing",
 }
 # https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 _COMMANDS: Final = {
@@ -147,7 +148,8 @@ def _state(standing: Standing) -> str:
     open_findings = [each for each in standing.findings if not each.waived]
     ordered = sorted(open_findings, key=lambda each: _ORDER.index(each.severity))
     states = (_STATES[each.check] for each in ordered if each.check in _STATES)
-    return next(states, "ok")
+    known = all(part.size for part in standing.parts)
+    return next(states, "ok" if known else "not all known")
 
 
 def _shown(size: Size) -> str:
@@ -162,8 +164,8 @@ def _item(told: Told) -> str:
     finding = told.finding
     text = f"{finding.message}. {finding.remedy}".rstrip()
     return (
-        f"- **{finding.severity}** {code(finding.check)} {told.about}: "
-        f"{with_shown_paths(text)}"
+        f"- **{finding.severity}** {code(finding.check)} "
+        f"{plain(f'{told.about}: {with_shown_paths(text)}')}"
     )
 
 

@@ -9,7 +9,13 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from layerforge.findings import Finding, Severity
-from layerforge.limits import DIRECT_UPLOAD_LIMIT, UNZIPPED_LIMIT, ZIP64_ENTRIES
+from layerforge.limits import (
+    DIRECT_UPLOAD_LIMIT,
+    MAX_UNZIPPED,
+    ZIP64_ENTRIES,
+    excess,
+    shown,
+)
 from layerforge.target import Target
 from layerforge.tree import Tree
 from layerforge.verify import layout, native
@@ -24,25 +30,15 @@ def verify(tree: Tree, target: Target) -> tuple[Finding, ...]:
 
 def verify_size(unzipped: int, most: int | None) -> Iterator[Finding]:
     """Hold a layer to Lambda's limit and to the user's own lower one, in bytes."""
-    if unzipped >= UNZIPPED_LIMIT:
-        over = unzipped - UNZIPPED_LIMIT + 1
+    most = MAX_UNZIPPED if most is None else min(most, MAX_UNZIPPED)
+    if unzipped > most:
         yield Finding(
             check="size",
             severity=Severity.ERROR,
-            message=f"it has {_shown(unzipped)} unzipped, {over} too many: Lambda's "
-            f'"250 MB" are {UNZIPPED_LIMIT} bytes, and a layer must be smaller',
+            message=f"it has {shown(unzipped)} unzipped, {excess(unzipped, most)}",
+            remedy="Leave something out: exclude, exclude-runtime-sdk, or "
+            'strip = "slim".',
         )
-    elif most is not None and unzipped > most:
-        yield Finding(
-            check="size",
-            severity=Severity.ERROR,
-            message=f"it has {_shown(unzipped)} unzipped, {unzipped - most} more than "
-            f"max-unzipped ({_shown(most)}) allows",
-        )
-
-
-def _shown(size: int) -> str:
-    return f"{size} bytes ({size / (1 << 20):.1f} MiB)"
 
 
 def verify_zip(zipped: int) -> Iterator[Finding]:
@@ -51,8 +47,20 @@ def verify_zip(zipped: int) -> Iterator[Finding]:
         yield Finding(
             check="upload",
             severity=Severity.NOTE,
-            message=f"the zip has {zipped} bytes: from {DIRECT_UPLOAD_LIMIT} on it is "
-            "published by way of S3",
+            message=f"the zip has {zipped:,} bytes: from {DIRECT_UPLOAD_LIMIT:,} on it "
+            "is published by way of S3",
+            remedy="Name a bucket in [publish].",
+        )
+
+
+def verify_files(files: int) -> Iterator[Finding]:
+    """Find a zip with nothing in it; folders alone are nothing."""
+    if not files:
+        yield Finding(
+            check="empty",
+            severity=Severity.ERROR,
+            message="it has no file, and Lambda takes no empty zip",
+            remedy="Look at what was zipped: zip -r layer.zip python, or nodejs.",
         )
 
 
@@ -61,8 +69,9 @@ def _check_entries(tree: Tree, _target: Target) -> Iterator[Finding]:
         yield Finding(
             check="zip64",
             severity=Severity.WARNING,
-            message=f"it has {len(tree)} files: a zip of {ZIP64_ENTRIES} or more is in "
-            "the zip64 format, which not every tool reads",
+            message=f"it has {len(tree):,} files: a zip of {ZIP64_ENTRIES:,} or more "
+            "is in the zip64 format, which not every tool reads",
+            remedy="Leave folders out with exclude that nothing imports.",
         )
 
 

@@ -236,7 +236,7 @@ def _check_leftovers(tree: Tree) -> Iterator[Finding]:
             check="prefix",
             severity=Severity.WARNING,
             path=_FINDERS.removesuffix("/"),
-            message=f"has {size} bytes of macOS's own, which nothing on Lambda reads",
+            message=f"has {size:,} bytes of macOS's own, which nothing on Lambda reads",
             remedy="Zip without it: zip -r layer.zip python",
         )
 
@@ -251,10 +251,10 @@ def _check_lengths(tree: Tree) -> Iterator[Finding]:
         longest = max(map(len, raw.split(b"/")))
         if longest > LONGEST_NAME:
             problem = (
-                f"a part of its name has {longest} bytes, more than {LONGEST_NAME}"
+                f"a part of its name has {longest:,} bytes, more than {LONGEST_NAME}"
             )
         elif len(raw) > LONGEST_PATH:
-            problem = f"its name has {len(raw)} bytes, more than {LONGEST_PATH}"
+            problem = f"its name has {len(raw):,} bytes, more than {LONGEST_PATH:,}"
         else:
             continue
         yield Finding(
@@ -276,15 +276,26 @@ def _check_case(tree: Tree) -> Iterator[Finding]:
     if not clashes:
         return
     one, other = clashes[0]
-    more = f", and so do {len(clashes) - 1} others" if clashes[1:] else ""
+    others = len(clashes) - 1
+    do = "does" if others == 1 else "do"
+    more = f", and so {do} {others:,} more" if others else ""
     yield Finding(
         check="case",
         severity=Severity.WARNING,
         path=other,
-        message=f"differs from {one} in case alone{more}: Lambda keeps both, macOS and "
-        "Windows unpack one of them",
+        message=f"differs from {_difference(one, other)} alone{more}: Lambda keeps "
+        "both, macOS and Windows unpack one of them",
         remedy="Leave one out with exclude, or rename it.",
     )
+
+
+def _difference(one: str, other: str) -> str:
+    """Say in what two names differ that a file system may take for one.
+
+    Where they are shown alike, no person can tell them apart by the name.
+    """
+    forms = {unicodedata.normalize("NFC", name) for name in (one, other)}
+    return f"{one} in case" if len(forms) > 1 else "another in the encoding of accents"
 
 
 def _folded(path: str) -> str:

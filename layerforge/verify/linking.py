@@ -97,7 +97,10 @@ class Linkage:
     def _first(self, places: Iterable[str], entry: FileEntry) -> str:
         """Give the path of the first library that is there, and of the same machine."""
         for place in places:
-            path = normpath(place).removeprefix(_OPT)
+            path = normpath(place)
+            if not path.startswith(_OPT):
+                continue  # the image's, or the function's
+            path = path.removeprefix(_OPT)
             if path not in self._files and self._links:
                 path = follow(path, self._links).removeprefix(_OPT)
             if path in self._files and _fits(self._files[path], entry):

@@ -36,7 +36,7 @@ def check_links(tree: Tree) -> Iterator[Finding]:
         top, _, inside = end.strip("/").partition("/")
         if top == "opt" and inside in present:
             continue
-        lost = not end or top not in _HOST_FOLDERS
+        lost = not end or (top not in _HOST_FOLDERS and end != "/")
         yield Finding(
             check="link",
             severity=Severity.ERROR if lost and _is_code(path) else Severity.WARNING,

@@ -17,10 +17,11 @@ from layerforge.strip import matcher
 
 _FILE: Final = Path(__file__).parents[1] / "data" / "missing-libraries.toml"
 _UNKNOWN: Final = (
-    "Add a package that brings {names}, or copy it into the layer's lib/ with include."
+    "Add a package that brings {names}, or copy {them} into the layer's lib/ with "
+    "include."
 )
 _PACKAGED: Final = (
-    "Amazon Linux has {{names}} in {package}: copy it into the layer's lib/ with "
+    "Amazon Linux has {{names}} in {package}: copy {{them}} into the layer's lib/ with "
     "include."
 )
 
@@ -52,7 +53,8 @@ def remedies_for(names: Iterable[str], path: str) -> Mapping[str, tuple[str, ...
         remedy = next(rows, _UNKNOWN)
         found[remedy] = (*found.get(remedy, ()), name)
     return {
-        remedy.format(names=listed(names)): names for remedy, names in found.items()
+        remedy.format(names=listed(names), them="them" if names[1:] else "it"): names
+        for remedy, names in found.items()
     }
 
 

@@ -6,11 +6,11 @@ What importing a module loads is another question: here nothing is worse than a 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from posixpath import basename, dirname
 from typing import Final
 
-from layerforge.elf import ElfFacts
+from layerforge.elf import ElfFacts, read_version
 from layerforge.findings import Finding, Severity
 from layerforge.target import Arch, Target, host_libraries
 from layerforge.tree import FileEntry, Tree
@@ -37,9 +37,23 @@ _BUILT_ELSEWHERE: Final = (
     "loads it."
 )
 
+_DAMAGED: Final = (
+    "Install its package anew, or leave the file out with exclude if nothing loads it."
+)
+
 _SYSTEMS: Final = {"Mach-O": "macOS", "PE": "Windows"}
 # Names by which Linux is asked for native code; Windows' .pyd is none of them.
 _LOADED: Final = re.compile(r".+\.(?:so(?:\.[\d.]+)?|node)")
+
+_ADDON: Final = ".node"
+# Words by which packages have addons for several platforms: Node.js's own
+# (https://nodejs.org/api/process.html#processplatform, #processarch), and others'.
+_PLATFORMS: Final = {
+    *("prebuilds", "aix", "android", "darwin", "freebsd", "linux", "mac", "macos"),
+    *("musl", "openbsd", "osx", "sunos", "win", "win32", "windows"),
+    *("aarch64", "amd64", "arm", "arm64", "armv6", "armv7", "ia32", "loong64", "mips"),
+    *("mipsel", "ppc64", "riscv64", "s390x", "x32", "x64", "x86"),
+}
 
 # Alpine's C library: what is linked with it needs it by these names.
 _MUSL: Final = ("libc.musl-", "ld-musl-")
@@ -60,15 +74,20 @@ _LATEST: Final[Mapping[str, Callable[[Target], tuple[int, ...]]]] = {
 
 
 def check_machine(tree: Tree, target: Target) -> Iterator[Finding]:
-    """Find ELF files for another machine, or of 32 bits."""
+    """Find libraries and programs for another machine, or of 32 bits.
+
+    What has neither a library's name nor an x bit is data: an emulator's, a compiler's.
+    """
     other = [
         (entry, entry.elf)
         for entry in tree
-        if entry.elf and not _is_for(entry.elf, target)
+        if entry.elf
+        and not _is_for(entry.elf, target)
+        and (_has_name(entry) or entry.executable)
     ]
     present = _modules(tree, target) if other else ()
     for entry, facts in other:
-        if facts.machine in _DEVICES or _module(entry) in present:
+        if facts.machine in _DEVICES or _is_one_of_several(entry, present):
             continue
         name = _MACHINES.get(facts.machine, f"ELF machine {facts.machine}")
         bits = f" of {facts.bits} bits" if facts.bits != _BITS else ""
@@ -81,19 +100,21 @@ def check_machine(tree: Tree, target: Target) -> Iterator[Finding]:
 
 
 def check_format(tree: Tree, target: Target) -> Iterator[Finding]:
-    """Find native code of other systems that has a name by which Linux loads some.
+    """Find what has a name by which Linux loads native code, and is none of Linux's.
 
     What is called otherwise (.exe, .dll, .dylib) nobody asks for here.
     """
-    foreign = [entry for entry in tree if entry.foreign and _has_name(entry)]
-    present = _modules(tree, target) if foreign else ()
-    for entry in foreign:
-        if _module(entry) not in present:
+    others = [entry for entry in tree if _has_name(entry) and not _is_linuxs(entry)]
+    present = _modules(tree, target) if others else ()
+    for entry in others:
+        if not _is_one_of_several(entry, present):
+            system = _SYSTEMS.get(entry.foreign)
             yield _unloadable(
                 entry,
-                f"is for {_SYSTEMS[entry.foreign]} ({entry.foreign}), and Lambda runs "
-                "Linux",
-                _BUILT_ELSEWHERE.format(target=target),
+                f"is for {system} ({entry.foreign}), and Lambda runs Linux"
+                if system
+                else "has the name of native code, and is no whole ELF file",
+                _BUILT_ELSEWHERE.format(target=target) if system else _DAMAGED,
                 check="format",
             )
 
@@ -103,7 +124,7 @@ def check_libc(tree: Tree, target: Target) -> Iterator[Finding]:
     linked = [e for e in tree if _loads(e, target) and _is_musls(e)]
     present = _modules(tree, target) if linked else ()
     for entry in linked:
-        if _module(entry) not in present:
+        if not _is_one_of_several(entry, present):
             yield _unloadable(
                 entry,
                 f"is for musl, Alpine's C library, and {target.runtime.os} has glibc",
@@ -146,17 +167,16 @@ def check_versions(tree: Tree, target: Target) -> Iterator[Finding]:
 
 def _is_latest(needed: str, target: Target) -> bool:
     """Say whether the newest images have a version of symbols."""
-    family, _, version = needed.rpartition("_")
-    return _numbers(version) <= _LATEST[family](target)
+    family, numbers = read_version(needed)
+    return numbers <= _LATEST[family](target)
 
 
 def _newer(entry: FileEntry, linkage: Linkage, target: Target) -> Mapping[str, str]:
     """Give the versions that a file needs, and the target hasn't got, by family."""
     newer = {}
     for needed in entry.elf.versions if entry.elf else ():
-        family, _, version = needed.rpartition("_")
-        known = family in _FAMILIES and version.replace(".", "").isdigit()
-        if known and _numbers(version) > _FAMILIES[family](target):
+        family, numbers = read_version(needed)
+        if family in _FAMILIES and numbers > _FAMILIES[family](target):
             newer[family] = needed
     if not newer.keys().isdisjoint(_GNU_CPP):
         needs = linkage.needs(entry)
@@ -172,7 +192,8 @@ def check_libraries(tree: Tree, target: Target) -> Iterator[Finding]:
         if not _loads(entry, target) or _is_musls(entry):
             continue
         needs = list(linkage.needs(entry))
-        missing = [need.name for need in needs if need.missing]
+        # Sorted, so that files that miss the same are told together.
+        missing = sorted({need.name for need in needs if need.missing})
         for remedy, names in remedies_for(missing, entry.path).items():
             yield _unloadable(
                 entry,
@@ -226,18 +247,36 @@ def _has_name(entry: FileEntry) -> bool:
     return _LOADED.fullmatch(basename(entry.path)) is not None
 
 
+def _is_linuxs(entry: FileEntry) -> bool:
+    return entry.elf is not None or entry.content is None
+
+
 def _modules(tree: Tree, target: Target) -> frozenset[str]:
     """Name what there is for the target; nobody misses what is for others beside."""
     loadable = (e for e in tree if _loads(e, target) and not _is_musls(e))
     return frozenset(map(_module, loadable))
 
 
+def _is_one_of_several(entry: FileEntry, present: Collection[str]) -> bool:
+    """Say whether the one for the target is taken, which is there, and this one isn't.
+
+    An addon for Node.js is chosen by the platform that its path names. One of which
+    that says nothing is required as it is.
+    """
+    module = _module(entry)
+    if entry.path.endswith(_ADDON):
+        place = entry.path.removeprefix(module).lower()
+        if _PLATFORMS.isdisjoint(re.split(r"[^a-z0-9]+", place)):
+            return False
+    return module in present
+
+
 def _module(entry: FileEntry) -> str:
     """Say which module a file is, or, of addons for Node.js, which package's."""
-    if entry.path.endswith(".node"):
+    if entry.path.endswith(_ADDON):
         head, modules, rest = entry.path.rpartition("node_modules/")
         depth = 2 if rest.startswith("@") else 1
-        return "/".join((head + modules, *rest.split("/")[:depth]))
+        return head + modules + "/".join(rest.split("/")[:depth])
     return f"{dirname(entry.path)}/{basename(entry.path).partition('.')[0]}"
 
 

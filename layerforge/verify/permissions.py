@@ -76,7 +76,9 @@ def _is_program(member: Member) -> bool:
 
 def _finding(need: _Need, lacking: Sequence[Member]) -> Finding:
     first = lacking[0]
-    more = f" (and so have {len(lacking) - 1} more)" if lacking[1:] else ""
+    others = len(lacking) - 1
+    has = "has" if others == 1 else "have"
+    more = f" (and so {has} {others:,} more)" if others else ""
     return Finding(
         check="permissions",
         severity=need.severity,

@@ -163,7 +163,51 @@ def test_no_layerforge_toml_ends_with_2(layerforge: Program) -> None:
     ran = layerforge("check")
 
     assert ran.status == 2
-    assert ran.stderr.startswith("error: there is no layerforge.toml here ")
+    assert ran.stderr == (
+        "error: there is no layerforge.toml here or in a folder above\n"
+        "try: Name its folder (--project FOLDER), or make one: layerforge init\n"
+    )
+
+
+def test_a_project_in_another_folder_is_checked_from_here(locked: Program) -> None:
+    inner = locked.folder / "inner"
+    inner.mkdir()
+    for path in files_below(locked.folder):
+        (locked.folder / path).rename(inner / path)
+
+    ran = locked("check", "--project", "inner", "-q")
+    (inner / "pylock.base-python312-x86_64.toml").unlink()
+    missing = locked("check", "--project", "inner", "-q")
+
+    assert (ran.status, ran.stdout, ran.stderr) == (0, "", "")
+    assert missing.status == 3
+    assert "  there is no inner/pylock.base-python312-x86_64.toml\n" in missing.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "remedy"),
+    [
+        (
+            ["--json", "--format", "markdown"],
+            "--json and --format markdown are asked for at once",
+            "Leave one of them out.",
+        ),
+        (
+            ["--against", ""],
+            "--against names no revision",
+            (
+                "Name a branch, a tag or a commit; in a script, see that its variable "
+                "is set."
+            ),
+        ),
+    ],
+)
+def test_options_that_say_two_things_or_nothing_are_refused(
+    locked: Program, words: list[str], message: str, remedy: str
+) -> None:
+    ran = locked("check", *words)
+
+    assert (ran.status, ran.stderr) == (2, f"error: {message}\ntry: {remedy}\n")
 
 
 @pytest.mark.parametrize("words", [("--json",), ("--format", "json")])
@@ -216,6 +260,15 @@ def test_annotations_name_files_as_github_does(locked: Program) -> None:
     workspace = {"GITHUB_WORKSPACE": str(locked.folder.parent)}
 
     ran = locked.elsewhere(variables=workspace)("check", "--format", "github")
+
+    assert ran.stdout.startswith("::error file=work/layerforge.toml,line=8,")
+
+
+def test_annotations_name_files_from_the_repository_s_root(locked: Program) -> None:
+    (locked.folder / "pylock.base-python312-x86_64.toml").unlink()
+    (locked.folder.parent / ".git").mkdir()
+
+    ran = locked("check", "--format", "github")
 
     assert ran.stdout.startswith("::error file=work/layerforge.toml,line=8,")
 

@@ -96,6 +96,44 @@ def test_ends_with_the_status_of_a_check_where_one_does_not_fit(
     assert ran.stderr.startswith("error: web for python3.12-x86_64: ")
 
 
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (
+            [],
+            (
+                "there is no layerforge.toml here or in a folder above\n"
+                "try: Name packages (layerforge size pandas), a file (-r FILE, "
+                "--package-json FILE), or make one: layerforge init\n"
+            ),
+        ),
+        (
+            ["", *TARGET],
+            (
+                "one of the requirements is empty\n"
+                "try: Name packages (layerforge size pandas); in a script, see that "
+                "its variable is set.\n"
+            ),
+        ),
+    ],
+)
+def test_refuses_to_weigh_nothing(
+    layerforge: Program, words: list[str], error: str
+) -> None:
+    ran = layerforge(*size(layerforge, *words))
+
+    assert (ran.status, ran.stderr) == (2, f"error: {error}")
+
+
+def test_ends_with_the_status_of_a_check_where_nothing_is_for_the_target(
+    layerforge: Program,
+) -> None:
+    ran = layerforge(*size(layerforge, 'demo; sys_platform == "win32"', *TARGET))
+
+    assert ran.status == 5
+    assert "0          0.0%  nothing is in it\n" in ran.stdout
+
+
 def test_refuses_layers_and_requirements_at_once(layerforge: Program) -> None:
     layerforge.write(
         "layerforge.toml",

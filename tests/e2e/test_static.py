@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from tests.e2e.program import TARGET, Program
+from tests.elf_files import TEXT, make_elf
 from tests.registry import make_tarball
 from tests.wheels import make_wheel
 
@@ -33,11 +34,12 @@ def zipped(program: Program, files: dict[str, bytes]) -> Path:
 @pytest.fixture
 def old(layerforge: Program) -> Program:
     """The program beside layer.zip, of a package for another Python."""
+    library = bytes(make_elf(TEXT)).ljust(1000, b"\0")
     zipped(
         layerforge,
         {
-            f"python/demo/_a{OLD}": b"a" * 1000,
-            f"python/demo/_b{OLD}": b"b" * 1000,
+            f"python/demo/_a{OLD}": library,
+            f"python/demo/_b{OLD}": library,
             "python/demo.pth": b"import demo\n",
         },
     )
@@ -72,14 +74,62 @@ def test_what_is_wrong_is_told_the_worst_first(old: Program) -> None:
     )
 
 
-def test_where_nobody_says_so_files_tell_what_a_zip_is_for(old: Program) -> None:
-    ran = old("verify", "--static", "layer.zip")
+def test_where_nobody_says_so_files_tell_what_a_zip_is_for(
+    layerforge: Program,
+) -> None:
+    zipped(layerforge, {"python/lib/python3.11/site-packages/demo.py": b"x = 1\n"})
+
+    ran = layerforge("verify", "--static", "layer.zip")
 
     assert ran.status == 0
-    assert ran.stdout.splitlines()[:2] == [
-        "layer.zip for python3.11-x86_64: 2,012 bytes unzipped, 1 note",
+    assert ran.stdout.splitlines() == [
+        "layer.zip for python3.11-x86_64: 6 bytes unzipped, nothing wrong",
         "  nothing tells its architecture: give --runtime and --arch",
     ]
+
+
+def test_a_zip_is_checked_for_every_runtime_that_is_named(old: Program) -> None:
+    runtimes = ("--runtime", "python3.11", "--runtime", "python3.12")
+
+    ran = old("verify", "--static", "layer.zip", *runtimes)
+
+    assert ran.status == 5
+    assert [line for line in ran.stdout.splitlines() if line[0] != " "] == [
+        "layer.zip for python3.11-x86_64: 2,012 bytes unzipped, 1 note",
+        "layer.zip for python3.12-x86_64: 2,012 bytes unzipped, 1 error, 1 note",
+    ]
+
+
+def test_a_zip_without_any_file_is_an_error(layerforge: Program) -> None:
+    with zipfile.ZipFile(layerforge.folder / "folders.zip", "w") as archive:
+        archive.mkdir("python")
+    zipped(layerforge, {})
+
+    ran = layerforge("verify", "--static", "folders.zip", "layer.zip")
+
+    told = (
+        "1 error\n"
+        "  error[empty]: it has no file, and Lambda takes no empty zip\n"
+        "    try: Look at what was zipped: zip -r layer.zip python, or nodejs.\n"
+    )
+    assert ran.status == 5
+    assert ran.stdout == "".join(
+        f"{name}.zip{target}: 0 bytes unzipped, {told}"
+        for name, target in (("folders", ""), ("layer", ""))
+    )
+
+
+def test_a_zip_may_have_a_comment_and_a_wheel_none(old: Program) -> None:
+    wheel = make_wheel(old.folder, "demo", "1.0", {"demo.py": b"x = 1\n"})
+    for path in (old.folder / "layer.zip", wheel):
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.comment = b"built by 123"
+
+    ran = old("verify", "--static", "layer.zip")
+    refused = old("verify", "--static", wheel.name)
+
+    assert (ran.status, refused.status) == (0, 4)
+    assert ran.stdout.startswith("layer.zip for python3.11-x86_64: 2,012 bytes")
 
 
 def test_programs_are_held_to_what_needs_no_target(layerforge: Program) -> None:
@@ -148,9 +198,11 @@ def test_a_limit_of_ones_own_is_held_by_the_directory_alone(old: Program) -> Non
     assert (over.status, under.status) == (5, 0)
     assert over.stdout == (
         "layer.zip: 2,012 bytes unzipped, 1 error\n"
-        "  error[size]: it has 2012 bytes (0.0 MiB) unzipped, 12 more than "
-        "max-unzipped\n"
-        "    (2000 bytes (0.0 MiB)) allows\n"
+        "  error[size]: it has 2,012 bytes unzipped, 12 more than max-unzipped "
+        "allows:\n"
+        "    2,000\n"
+        "    try: Leave something out: exclude, exclude-runtime-sdk, or strip = "
+        '"slim".\n'
     )
     assert under.stdout == "layer.zip: 2,012 bytes unzipped, nothing wrong\n"
     assert old("verify", "--static", "layer.zip").status == 4
@@ -176,6 +228,11 @@ def test_a_limit_of_ones_own_is_held_by_the_directory_alone(old: Program) -> Non
             "Give both.",
         ),
         (
+            ["--static", "--only", "link", "--max-unzipped", "1"],
+            "--max-unzipped is for the check size, which --only leaves out",
+            "Add --only size, or leave --max-unzipped out.",
+        ),
+        (
             ["--static", "--max-unzipped", "much"],
             (
                 "invalid value for '--max-unzipped': 'much' is not bytes: a whole "
@@ -191,6 +248,27 @@ def test_options_that_do_not_go_together_are_refused(
     ran = old("verify", *words, "layer.zip")
 
     assert (ran.status, ran.stderr) == (2, f"error: {message}\ntry: {remedy}\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--runtime", "python3.12"),
+        ("--arch", "arm64"),
+        ("--only", "size"),
+        ("--max-unzipped", "1"),
+    ],
+)
+def test_options_for_layers_are_refused_with_packages(
+    old: Program, words: tuple[str, ...]
+) -> None:
+    ran = old("verify", "--static", *words, "layer.zip", "demo.whl")
+
+    assert (ran.status, ran.stdout) == (2, "")
+    assert ran.stderr == (
+        f"error: {words[0]} is for layers' zips, and demo.whl is a package's archive\n"
+        "try: Read packages in a command of their own, without it.\n"
+    )
 
 
 # -- waivers --------
@@ -234,6 +312,20 @@ def test_a_layer_s_own_waivers_hold_for_the_zip_that_was_built_of_it(
     assert (finding["check"], finding["waived"]) == ("pth", "It is quick.")
 
 
+def test_a_broken_layerforge_toml_stops_no_check(old: Program) -> None:
+    old.write("layerforge.toml", "[layers.web]\nrequirements = 1\n")
+    words = ("verify", "--static", "layer.zip")
+
+    ran = old(*words)
+    apart = old(*words, "--no-waivers", "--max-unzipped", "1 MB")
+
+    assert (ran.status, apart.status, apart.stderr) == (0, 0, "")
+    assert ran.stderr.startswith(
+        "warning: waivers and limits of layerforge.toml are not known: layerforge.toml:"
+        "\n  layers.web.requirements: found 1, expected "
+    )
+
+
 # -- packages --------
 
 
@@ -261,31 +353,31 @@ def test_packages_are_read_as_strictly_as_a_build_reads_them(
     )
 
 
-def test_all_are_read_and_the_first_failure_gives_the_status(old: Program) -> None:
+def test_all_are_read_and_the_lowest_status_that_applies_is_given(old: Program) -> None:
     old.write("bad.whl", "no zip")
     old.write("bad.tgz", "no gzip")
+    (old.folder / "inner").mkdir()
 
-    ran = old(
-        "verify", "--static", "bad.whl", "gone.zip", "bad.tgz", "layer.zip", *TARGET
-    )
+    names = ("bad.whl", "gone.zip", "inner", "bad.tgz", "layer.zip")
+    ran = old("verify", "--static", *names)
 
-    assert ran.status == 4
+    assert ran.status == 2
     assert [line for line in ran.stderr.splitlines() if line.startswith("error")] == [
         (
             "error: bad.whl: it is no zip archive, is cut short, or has bytes "
             "behind its end"
         ),
         "error: gone.zip: there is no such file",
+        "error: inner: it is a folder",
         "error: bad.tgz: it is no gzip file, or damaged",
     ]
-    assert ran.stdout.startswith("layer.zip for python3.12-x86_64:")
+    assert ran.stdout.startswith("layer.zip for python3.11-x86_64:")
 
 
 def test_quiet_says_nothing_of_what_is_well(old: Program) -> None:
     make_wheel(old.folder, "demo", "1.0", {"demo.py": b"x = 1\n"})
-    words = ("verify", "--static", "-q", "--only", "pth")
 
-    ran = old(*words, "layer.zip", "demo-1.0-py3-none-any.whl", *TARGET)
+    ran = old("verify", "--static", "-q", "layer.zip", "demo-1.0-py3-none-any.whl")
 
     assert (ran.status, ran.stdout, ran.stderr) == (0, "", "")
 
@@ -295,9 +387,12 @@ def test_json_has_one_document_for_all(old: Program) -> None:
     old.write("bad.tgz", "no gzip")
 
     names = ("layer.zip", "demo-1.0-py3-none-any.whl", "bad.tgz")
-    document = old("verify", "--static", *names, *TARGET, "--json").document
+    document = old("verify", "--static", *names, "--json").document
+    (layer,) = old("verify", "--static", names[0], *TARGET, "--json").document[
+        "archives"
+    ]
 
-    layer, wheel, bad = document["archives"]
+    _, wheel, bad = document["archives"]
     assert document["format"] == 1
     assert {key: layer[key] for key in layer if key not in {"findings", "zipped"}} == {
         "path": "layer.zip",

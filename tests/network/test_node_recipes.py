@@ -98,7 +98,7 @@ def test_a_layer_for_this_machine_loads_all_that_its_recipe_promises(
     name: str, profile: Profile, build: Builder, tools: Tools
 ) -> None:
     job, _ = build(name, HERE, profile)
-    entries = index_zip(job.output, links=True)
+    entries = index_zip(job.output, layer=True)
     tree = Tree(tuple(sorted(entries, key=lambda entry: entry.path)))
 
     report = probe_zip(

@@ -21,8 +21,8 @@ from uv import find_uv_bin
 
 from layerforge.client import Client
 from layerforge.ecosystems import Tools
+from layerforge.ecosystems.python.agreement import loads
 from layerforge.ecosystems.python.artifacts import learn_wheels
-from layerforge.ecosystems.python.audit import loads
 from layerforge.ecosystems.python.locking import make_lock
 from layerforge.ecosystems.python.requirements import Asked
 from layerforge.ecosystems.python.resolve import Resolver

@@ -80,7 +80,7 @@ def test_a_bill_of_materials_has_all_packages_of_the_zip(
         ("/".join(filter(None, (row.get("group"), row["name"]))), row["version"])
         for row in components
     }
-    found = packages_in(index_zip(job.output, links=True))
+    found = packages_in(index_zip(job.output, layer=True))
 
     assert {(one.name, one.version) for one in found if one.version} - told == set()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None

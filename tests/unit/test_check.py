@@ -82,16 +82,16 @@ class TestLayer:
         assert found.is_error
         assert found.check == "size"
         assert found.message == (
-            "it has 262144000 bytes (250.0 MiB) unzipped, 1 too many: Lambda's "
-            '"250 MB" are 262144000 bytes, and a layer must be smaller. ' + LARGEST
+            "it has 262,144,000 bytes (250.0 MiB) unzipped, 1 too many: Lambda's "
+            '"250 MB" are 262,144,000 bytes, and a layer must be smaller. ' + LARGEST
         )
 
     def test_a_limit_of_the_users_own_is_told_as_such(self) -> None:
         (found,) = judge_layer(layer(1001, most=1000))
 
         assert found.message == (
-            "it has 1001 bytes (0.0 MiB) unzipped, 1 more than max-unzipped (1000 "
-            "bytes) allows. " + LARGEST
+            "it has 1,001 bytes unzipped, 1 more than max-unzipped allows: 1,000. "
+            + LARGEST
         )
 
     @pytest.mark.parametrize("over", [-NEAR, 0, 1, NEAR])
@@ -104,8 +104,8 @@ class TestLayer:
         (found,) = judge_layer(layer(MAX_UNZIPPED - 9, Bound.ABOUT))
 
         assert found.message == (
-            "it has about 262143990 bytes (250.0 MiB) unzipped, 9 less than the "
-            "262143999 that it may have: only a build tells. " + LARGEST
+            "it has about 262,143,990 bytes (250.0 MiB) unzipped, 9 less than the "
+            "262,143,999 that it may have: only a build tells. " + LARGEST
         )
         assert found.remedy == (
             "Build, and take the sizes: layerforge build web && layerforge lock web"
@@ -147,10 +147,15 @@ class TestFunction:
 
         assert (found.check, found.is_error) == ("budget", True)
         assert found.message == (
-            "with its layers it has 272629759 bytes (260.0 MiB) unzipped, 10485760 "
-            'too many: Lambda\'s "250 MB" are 262144000 bytes for all together. The '
+            "with its layers it has 272,629,759 bytes (260.0 MiB) unzipped, 10,485,760 "
+            'too many: Lambda\'s "250 MB" are 262,144,000 bytes for all together. The '
             "largest: layer0 250.0 MiB, code 10.0 MiB"
         )
+
+    def test_what_has_next_to_nothing_is_not_named_as_large(self) -> None:
+        (found,) = judge_function(function(MAX_UNZIPPED, 1, code=1))
+
+        assert found.message.endswith("The largest: layer0 250.0 MiB")
 
     def test_five_layers_are_well(self) -> None:
         assert list(judge_function(function(1, 1, 1, 1, 1))) == []

@@ -68,7 +68,7 @@ def test_a_remedy_that_helps_several_is_told_once_behind_the_last() -> None:
         "  is a link to /opt/b, which is not in the layer\n"
         "warning[link]: lib/b\n"
         "  is a link that goes round\n"
-        "  try: Leave it out.\n"
+        "  try, for all 2: Leave it out.\n"
         "note[pth]: python/demo.pth\n"
         "  runs code at every cold start"
     )
@@ -111,6 +111,9 @@ def test_findings_are_counted_by_their_severity() -> None:
 def test_a_terminal_gets_labels_in_colour() -> None:
     text = findings_text([LIBRARY], indent="  ")
 
+    assert painted("  try, for all 2: x", terminal=True) == (
+        "  \x1b[1mtry, for all 2:\x1b[0m x"
+    )
     assert painted(text, terminal=False) == text
     assert painted(text, terminal=True) == (
         "  \x1b[31m\x1b[1merror[library]:\x1b[0m python/demo/a.so\n"

@@ -381,17 +381,15 @@ class TestReport:
 
         assert forecast_tables([ARM, x86_64]) == (
             "data for python3.13-arm64, python3.13-x86_64\n"
-            "  package                       unzipped    stripped         kept  "
-            "required by\n"
+            "  package                       unzipped    stripped         kept\n"
             "  numpy\n"
-            "    python3.13-arm64 2.5.5    51,245,525   7,781,945   43,463,580  "
-            "pandas, pyar…\n"
-            "    python3.13-x86_64 2.5.5  252,765,338   7,804,272  244,961,066  "
-            "pandas, pyar…\n"
-            "  pandas 3.1.1                46,240,476  15,172,832   31,067,644  "
-            "the layer\n"
-            "  six 1.17.0                      37,975         544       37,431  "
-            "pandas\n"
+            "    python3.13-arm64 2.5.5    51,245,525   7,781,945   43,463,580\n"
+            "    required by pandas, pyarrow\n"
+            "    python3.13-x86_64 2.5.5  252,765,338   7,804,272  244,961,066\n"
+            "    required by pandas, pyarrow\n"
+            "  pandas 3.1.1                46,240,476  15,172,832   31,067,644\n"
+            "  six 1.17.0                      37,975         544       37,431\n"
+            "    required by pandas\n"
             "  all\n"
             "    python3.13-arm64          97,523,976  22,955,321   74,568,655\n"
             "    python3.13-x86_64        299,043,789  22,977,648  276,066,141\n"
@@ -411,6 +409,11 @@ class TestReport:
             "  python3.13-arm64  262,144,001        100.0%  2 bytes too many",
             "  Lambda's limit is 262,144,000 bytes: a layer must be smaller",
         ]
+
+    def test_of_a_layer_with_nothing_in_it_says_so(self) -> None:
+        table = forecast_tables([replace(ARM, packages=())])
+
+        assert table.splitlines()[-2].endswith("  0          0.0%  nothing is in it")
 
     def test_of_a_layer_with_a_limit_of_its_own_says_so(self) -> None:
         table = forecast_tables([forecast(2000, most=1500)])
@@ -473,4 +476,14 @@ def test_a_refusal_names_each_target_that_is_too_small() -> None:
     assert error.remedy == (
         "Leave something out (--strip slim, --exclude-runtime-sdk, fewer packages), "
         "or split the layer: a function takes five, but their sum has the same limit."
+    )
+
+
+def test_a_refusal_names_each_target_that_nothing_is_for() -> None:
+    error = refusal([ARM, replace(ARM, packages=())])
+
+    assert error.message == "data for python3.13-arm64: nothing is in it"
+    assert error.remedy == (
+        "Lambda takes no empty zip: ask for a package that the target needs, and that "
+        "no base has."
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from layerforge.archives.zips import index_zip
-from layerforge.formats import FOREIGN_HEAD, foreign_format
+from layerforge.elf.others import FOREIGN_HEAD, foreign_format
 from tests.wheels import make_wheel
 
 PE = b"MZ".ljust(0x3C, b"\0") + struct.pack("<I", 0x80)

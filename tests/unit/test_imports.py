@@ -25,7 +25,7 @@ PACKAGE: Final = ROOT / "layerforge"
 # A level a line. A room imports from the lines above it and from nowhere else; what a
 # folder holds is one room, unless a part of it is named here.
 LEVELS: Final = """
-elf errors events formats hashes headers indexes limits template
+elf errors events hashes headers indexes limits template
 address fields files handover retries revision target tree
 client compressor containers.settings credentials loader lock strip
 bases containers findings store

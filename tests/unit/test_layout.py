@@ -265,8 +265,19 @@ def test_many_such_names_are_one_finding() -> None:
     (found,) = verify_layout(tree_of("A", "B", "a", "b", "É", "é"))
 
     assert found.message == (
-        "differs from A in case alone, and so do 2 others: Lambda keeps both, macOS "
+        "differs from A in case alone, and so do 2 more: Lambda keeps both, macOS "
         "and Windows unpack one of them"
+    )
+
+
+def test_names_that_are_shown_alike_are_told_by_what_differs() -> None:
+    composed, decomposed = "caf\N{LATIN SMALL LETTER E WITH ACUTE}.py", "cafe\u0301.py"
+
+    (found,) = verify_layout(tree_of(composed, decomposed))
+
+    assert found.message == (
+        "differs from another in the encoding of accents alone: Lambda keeps both, "
+        "macOS and Windows unpack one of them"
     )
 
 
@@ -283,7 +294,7 @@ def test_many_such_names_are_one_finding() -> None:
         ),
         (
             "/".join(["abcdefg"] * 600),
-            "its name has 4799 bytes, more than 4090: Lambda can't unpack it",
+            "its name has 4,799 bytes, more than 4,090: Lambda can't unpack it",
         ),
     ],
 )

@@ -92,6 +92,16 @@ def test_a_library_for_another_machine_is_passed_over() -> None:
     ]
 
 
+@pytest.mark.parametrize("folder", ["/vendored", "vendored", "/opt/../vendored"])
+def test_a_folder_outside_of_the_layer_leads_to_nothing_in_it(folder: str) -> None:
+    link = FileEntry(path="lib/b.so", origin="other", link="c.so")
+    path = "vendored/liba.so.1"
+
+    assert find(needing(rpath=(folder,)), other(path), link) == [
+        Need(name="liba.so.1", elsewhere=path)
+    ]
+
+
 @pytest.mark.parametrize(
     "brought",
     [

@@ -88,6 +88,12 @@ def test_a_module_that_is_a_link_to_nowhere_is_an_error() -> None:
             ),
         ),
         (
+            "python/root",
+            "../../../..",
+            "warning",
+            "is a link out of the layer, to /: whether that is there, is the runtime's",
+        ),
+        (
             "python/a.py",
             "a.py",
             "error",

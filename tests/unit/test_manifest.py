@@ -171,7 +171,7 @@ def test_a_shaken_layer_is_known_by_what_went() -> None:
     "fields",
     [
         {"parts": ["../web-1.zip"]},
-        {"provided_by": ["/tmp/base.zip"]},
+        {"provided_by": ["/srv/base.zip"]},
         {"provided_by": [7]},
         {"sbom": "../../etc/passwd"},
         {"architecture": 7},

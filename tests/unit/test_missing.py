@@ -16,7 +16,7 @@ IMAGES = [
 
 @pytest.mark.parametrize("row", load_bringers(), ids=lambda row: row.names[0])
 def test_a_row_is_of_libraries_that_an_image_lacks(row: Bringer) -> None:
-    remedy = row.remedy.format(names="libx.so.1")
+    remedy = row.remedy.format(names="libx.so.1", them="it")
 
     assert row.why.endswith(".")
     assert remedy.endswith(".")
@@ -42,6 +42,37 @@ def test_libraries_of_one_remedy_are_told_together() -> None:
         ("libSM.so.6", "libX11.so.6"),
         ("liba.so.1",),
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "remedy"),
+    [
+        (
+            ["liba.so.1"],
+            (
+                "Add a package that brings liba.so.1, or copy it into the layer's lib/ "
+                "with include."
+            ),
+        ),
+        (
+            ["liba.so.1", "libb.so.1"],
+            (
+                "Add a package that brings liba.so.1 and libb.so.1, or copy them into "
+                "the layer's lib/ with include."
+            ),
+        ),
+        (
+            ["libodbc.so.2", "libodbcinst.so.2"],
+            (
+                "Amazon Linux has libodbc.so.2 and libodbcinst.so.2 in unixODBC: copy "
+                "them into the layer's lib/ with include, and the driver of the "
+                "database as well."
+            ),
+        ),
+    ],
+)
+def test_a_remedy_speaks_of_one_or_of_several(names: list[str], remedy: str) -> None:
+    assert list(remedies_for(names, "python/demo/_a.so")) == [remedy]
 
 
 def test_nothing_is_missed_where_nothing_is_missing() -> None:

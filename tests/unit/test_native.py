@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,15 @@ def test_code_for_a_gpu_is_not_spoken_of() -> None:
     assert findings(library("python/demo/kernel.cubin", machine=190)) == []
 
 
+@pytest.mark.parametrize("executable", [True, False])
+def test_what_has_no_library_s_name_counts_where_it_can_be_run(
+    *, executable: bool
+) -> None:
+    entry = replace(library("python/demo/tool", machine=AARCH64), executable=executable)
+
+    assert bool(findings(entry)) is executable
+
+
 def test_what_a_library_for_another_machine_needs_is_of_no_account() -> None:
     entry = library(machine=AARCH64, needed=("libx.so",), versions=("GLIBC_9.9",))
 
@@ -94,6 +104,30 @@ def test_code_for_windows_is_said_to_be_that() -> None:
 
 
 @pytest.mark.parametrize(
+    "path", ["python/demo/_a.so", "lib/libx.so.1", "nodejs/node_modules/demo/demo.node"]
+)
+def test_what_has_the_name_of_native_code_and_is_none_is_warned_of(
+    tmp_path: Path, path: str
+) -> None:
+    assert findings(make_entry(tmp_path, path, b"\x7fELF")) == [
+        Finding(
+            check="format",
+            severity=Severity.WARNING,
+            path=path,
+            message="has the name of native code, and is no whole ELF file",
+            remedy="Install its package anew, or leave the file out with exclude if "
+            "nothing loads it.",
+        )
+    ]
+
+
+def test_a_link_with_the_name_of_native_code_is_no_such_file() -> None:
+    link = FileEntry(path="lib/libx.so", origin="", link="libx.so.1")
+
+    assert findings(library("lib/libx.so.1"), link) == []
+
+
+@pytest.mark.parametrize(
     "path", ["python/setuptools/cli-64.exe", "python/a/b.dll", "python/a/b.dylib"]
 )
 def test_what_linux_would_never_load_is_not_spoken_of(path: str) -> None:
@@ -113,6 +147,16 @@ def test_addons_for_others_beside_the_target_s_are_not_spoken_of(
     other: FileEntry,
 ) -> None:
     assert findings(library(f"{ADDON}/linux-x64/demo.node"), other) == []
+
+
+@pytest.mark.parametrize("place", ["build/Release", "lib/binding"])
+def test_an_addon_that_names_no_platform_is_not_chosen_among_others(place: str) -> None:
+    path = f"nodejs/node_modules/demo/{place}/demo.node"
+    other = library(path, machine=AARCH64)
+
+    assert messages(library(f"{ADDON}/linux-x64/demo.node"), other) == [
+        "machine: is for arm64, and the layer for x86_64"
+    ]
 
 
 def test_a_module_for_macos_beside_the_one_for_linux_is_not_spoken_of() -> None:
@@ -199,6 +243,9 @@ def test_what_only_newer_images_have_is_told_apart() -> None:
         ("python3.12", "CXXABI_TM_1", True),
         ("python3.12", "GLIBC_PRIVATE", True),
         ("python3.12", "OPENSSL_9.9.9", True),
+        ("python3.12", "GLIBC_9..3", True),
+        ("python3.12", "GLIBC_9.", True),
+        ("python3.12", "GLIBC_9.²", True),
     ],
 )
 def test_versions_are_compared_as_numbers(
@@ -254,12 +301,21 @@ def test_libraries_that_are_brought_in_different_ways_are_told_apart() -> None:
     entry = library(needed=("libx.so.1", "libexpat.so.1", "liby.so.2"))
 
     assert messages(entry) == [
+        "library: needs libexpat.so.1, which neither AL2023 nor the layer has",
         (
             "library: needs libx.so.1 and liby.so.2, which neither AL2023 nor the "
             "layer has"
         ),
-        "library: needs libexpat.so.1, which neither AL2023 nor the layer has",
     ]
+
+
+def test_files_that_miss_the_same_in_another_order_are_told_alike() -> None:
+    one = library("python/demo/_a.so", needed=("libx.so.1", "liby.so.2"))
+    other = library("python/demo/_b.so", needed=("liby.so.2", "libx.so.1"))
+
+    first, second = findings(one, other)
+
+    assert first.message == second.message
 
 
 def test_what_one_image_lacks_another_has() -> None:

@@ -62,7 +62,7 @@ def manifest(name: str, **more: object) -> str:
 
 
 def probed(path: Path, imports: tuple[str, ...] = ()) -> ProbeReport:
-    entries = index_zip(path, links=True)
+    entries = index_zip(path, layer=True)
     tree = Tree(tuple(sorted(entries, key=lambda entry: entry.path)))
     return probe_zip(path, tree, TARGET, TOOLS, imports=imports, local=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from time import process_time
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.libraries import foreign, library
 
 TARGET = Target(runtime=find_runtime("nodejs22.x"), arch=find_arch("x86_64"))
 MODULES = "nodejs/node_modules/"
+SLOW = 2  # seconds; a search that goes over the rest from each line takes ten
 ADDON = f"{MODULES}demo/build/Release/demo.node"
 
 
@@ -47,6 +49,11 @@ def manifest(main: str = "index.js", **more: object) -> str:
         "const build = require('node-gyp-build');\nconst x = build(__dirname)",
         "import build from 'node-gyp-build'",
         "import {\n  build\n} from 'node-gyp-build'",
+        "import a, { b as c } from './build/Release/demo.node';",
+        "export * as addon from './build/Release/demo.node'",
+        "import './build/Release/demo.node'",
+        "x = ['src/*.js', \"it's\"]\nrequire('./build/Release/demo.node') // */",
+        "const { a, // it's\n  b } = require('./build/Release/demo.node')",
     ],
 )
 def test_an_addon_that_is_required_for_certain_is_loaded(
@@ -68,6 +75,9 @@ def test_an_addon_that_is_required_for_certain_is_loaded(
         "const x = require('bindings')\ntry {\n  y = x('demo')\n} catch (e) {\n}",
         "const addon = require('bindings')('other')",
         "// require('./build/Release/demo.node')",
+        "/*\nrequire('./build/Release/demo.node')\n*/",
+        "x = `\nrequire('./build/Release/demo.node')\n`",
+        "/* from here on\nrequire('./build/Release/demo.node')",
         "const bindings = require('./lib/bindings')",
     ],
 )
@@ -77,6 +87,15 @@ def test_an_addon_that_may_not_be_required_is_not_loaded(
     sources = {"demo/package.json": manifest(), "demo/index.js": text}
 
     assert loaded(tmp_path, sources, library(ADDON)) == set()
+
+
+def test_a_source_of_many_exports_is_read_at_once(tmp_path: Path) -> None:
+    exports = "".join(f"export const A{each} = {each}\n" for each in range(5000))
+    sources = {"demo/package.json": manifest(), "demo/index.js": exports}
+    begun = process_time()
+
+    assert loaded(tmp_path, sources, library(ADDON)) == set()
+    assert process_time() - begun < SLOW
 
 
 def test_files_are_followed_through_a_package(tmp_path: Path) -> None:

@@ -90,13 +90,14 @@ def test_modes_that_keep_functions_out_are_found(
     ]
 
 
-def test_many_files_with_one_fault_are_one_finding() -> None:
-    (one,) = found(a=FILE | 0o600, b=FILE | 0o644, c=FILE | 0o600)
+@pytest.mark.parametrize(("more", "told"), [("c", "has 1"), ("cd", "have 2")])
+def test_many_files_with_one_fault_are_one_finding(more: str, told: str) -> None:
+    (one,) = found(**dict.fromkeys(f"a{more}", FILE | 0o600), b=FILE | 0o644)
 
     assert (one.path, one.message) == (
         "a",
         (
-            "has mode 600: the user that functions run as can't read it (and so have 1 "
-            "more)"
+            "has mode 600: the user that functions run as can't read it (and so "
+            f"{told} more)"
         ),
     )

@@ -64,7 +64,7 @@ def layer(folder: Path, files: dict[str, str]) -> Path:
 
 
 def tree_of(path: Path) -> Tree:
-    entries = index_zip(path, links=True)
+    entries = index_zip(path, layer=True)
     return Tree(tuple(sorted(entries, key=lambda entry: entry.path)))
 
 

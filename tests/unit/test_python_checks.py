@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.machinery
 import platform
+import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from layerforge.ecosystems.python import shadowing
 from layerforge.ecosystems.python.abi import (
     extension_suffixes,
     find_foreign_extensions,
@@ -28,6 +31,8 @@ from layerforge.target import Arch, Target, find_arch, find_runtime, load_runtim
 from layerforge.tree import FileEntry, Tree, unite
 from tests.entries import make_entry
 
+# Built into every CPython (Modules/Setup.bootstrap.in).
+NEVER_HIDDEN: Final = {"atexit", "errno", "faulthandler", "itertools", "pwd", "time"}
 OWN: Final = ".cpython-313-x86_64-linux-gnu.so"
 
 
@@ -229,6 +234,39 @@ def test_a_module_that_hides_one_of_python_s_is_warned_of(path: str) -> None:
     ]
 
 
+# Begins as Lambda's own program does, which then puts the layer before the rest.
+IMPORTING: Final = """
+import os, site, sys
+_, folder, *names = sys.argv
+sys.path.insert(0, folder)
+for name in names:
+    if not hasattr(__import__(name), "HIDDEN"):
+        print(name, flush=True)
+os._exit(0)
+"""
+
+
+def test_the_modules_that_are_spoken_of_can_be_hidden(tmp_path: Path) -> None:
+    facts = Path(shadowing.__file__).parents[2] / "data" / "standard-library.toml"
+    modules = set(tomllib.loads(facts.read_text())["modules"])
+    # Some builds have built in what Lambda's has in files.
+    in_files = modules - set(sys.builtin_module_names)
+    for name in in_files:
+        (tmp_path / f"{name}.py").write_text("HIDDEN = True")
+    program = tmp_path / "program.txt"
+    program.write_text(IMPORTING)
+
+    found = subprocess.run(
+        (sys.executable, "-I", "-S", program, tmp_path, *in_files),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert found.stdout == ""
+    assert NEVER_HIDDEN.isdisjoint(modules)
+
+
 @pytest.mark.parametrize(
     "path", ["demo/enum.py", "enum/notes.txt", "test/__init__.py", "cgi/__init__.py"]
 )
@@ -346,42 +384,64 @@ def test_long_code_is_cut(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("text", "told"),
     [
-        ("demo.pth", "/home/me/demo\n", "puts /home/me/demo on the path"),
-        ("demo.pth", "../gone\n", "puts ../gone on the path"),
         (
-            "__editable__.demo-1.pth",
-            "import __editable___demo_finder\n",
-            "finds its package elsewhere",
+            "/home/me/demo\n",
+            "puts /home/me/demo on the path, which is not in the layer",
         ),
+        ("import _demo_finder\n", "finds its package outside of the layer"),
     ],
 )
 def test_what_an_editable_install_left_is_warned_of(
-    tmp_path: Path, name: str, text: str, told: str
+    tmp_path: Path, text: str, told: str
 ) -> None:
+    name = "__editable__.demo-1.pth"
+
     assert startup(tmp_path, text, name) == [
         Finding(
             check="pth",
             severity=Severity.WARNING,
             path=f"python/{name}",
-            message=f"{told}, where Lambda has nothing: it was left by an editable "
-            "install",
+            message=f"{told}: it was left by an editable install",
             remedy="Install the package itself: pip install without -e.",
         )
     ]
+
+
+@pytest.mark.parametrize("place", ["/home/me/demo", "../gone", "../../etc"])
+def test_what_is_put_on_the_path_and_not_in_the_layer_is_warned_of(
+    tmp_path: Path, place: str
+) -> None:
+    assert startup(tmp_path, place) == [
+        Finding(
+            check="pth",
+            severity=Severity.WARNING,
+            path="python/demo.pth",
+            message=f"puts {place} on the path, which is not in the layer",
+            remedy="Leave it out with exclude; if pip install -e left it, install the "
+            "package itself.",
+        )
+    ]
+
+
+def test_a_mark_of_the_byte_order_is_none_of_a_pth_file_s_lines(tmp_path: Path) -> None:
+    (found,) = startup(tmp_path, "\ufeffimport os")
+
+    assert found.message == "runs code at every cold start: import os"
 
 
 @pytest.mark.parametrize(
     ("name", "text"),
     [
         ("demo.pth", "demo/src\n\n# import os\n"),
+        ("demo.pth", "./demo/src/a.py\n"),
         ("demo.pth", "/opt/python/demo\n/var/task/lib\n"),
         (".demo.pth", "import os\n"),
         ("demo/demo.pth", "import os\n"),
     ],
 )
-def test_folders_that_are_there_and_files_that_nobody_reads_are_fine(
+def test_places_that_are_there_and_files_that_nobody_reads_are_fine(
     tmp_path: Path, name: str, text: str
 ) -> None:
     assert startup(tmp_path, text, name) == []

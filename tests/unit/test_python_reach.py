@@ -40,6 +40,7 @@ def loaded(folder: Path, sources: dict[str, str], *native: FileEntry) -> set[str
         "with warnings.catch_warnings():\n    from . import _core",
         "import sys\nif sys.platform != 'win32':\n    from . import _core",
         "if TYPE_CHECKING:\n    import x\nelse:\n    from . import _core",
+        "if sys.version_info > (3,):\n    from . import _core",
         "try:\n    from . import _core\nexcept KeyError:\n    pass",
         "try:\n    from . import _core\nexcept ImportError as e:\n    raise Oh from e",
         "try:\n    pass\nexcept OSError:\n    pass\nfinally:\n    import demo._core",
@@ -82,6 +83,9 @@ def test_what_is_imported_for_certain_is_loaded(tmp_path: Path, text: str) -> No
         "import_module(name)",
         "from . import _core (",
         "import demo._other",
+        "SETUP = True\nif x.SETUP:\n    from . import _core",
+        f"if {'+'.join('a' * 900)}:\n    from . import _core",
+        f"if {'not ' * 900}a:\n    from . import _core",
     ],
 )
 def test_what_may_not_be_imported_is_not_loaded(tmp_path: Path, text: str) -> None:

@@ -134,8 +134,26 @@ def test_outside_of_a_repository_git_says_so(
 ) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
 
-    assert refused(tmp_path).message.startswith(
-        f"git rev-parse in {tmp_path}: not a git repository"
+    error = refused(tmp_path)
+
+    assert error.message == (
+        f"{tmp_path} is in no git repository, so there is no earlier revision"
+    )
+    assert error.remedy == ("Run it in a clone of the project, or leave out --against.")
+
+
+def test_a_repository_of_somebody_else_says_how_to_allow_it(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own, for this
+
+    error = refused(checkout)
+
+    assert error.message == (
+        f"git reads nothing in {checkout}, which belongs to another user"
+    )
+    assert error.remedy == (
+        f"Allow it: git config --global --add safe.directory {checkout}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,27 @@ only its layers are counted. Package it first, or give its size in bytes as code
 - **note** `unknown-size` function api for python3.13-arm64: the size of theirs:3 \
 isn't known here."""
     )
+
+
+def test_markdown_shows_texts_as_they_are() -> None:
+    odd = replace(CODE, message="there is no __a__|<b>`c\n::error::.zip")
+    told = gather([replace(API, findings=(odd,))])
+
+    item = check_markdown(replace(CHECK, told=told)).splitlines()[-1]
+
+    assert item.startswith(
+        "- **warning** `code` function api for python3.13-arm64: there is no "
+        r"\_\_a\_\_\|\<b\>\`c ::error::.zip. Package it first"
+    )
+
+
+def test_a_function_of_layers_without_sizes_is_not_in_order() -> None:
+    unlocked = Part(title="web", size=None)
+    function = replace(API, parts=(unlocked,), findings=())
+
+    document = check_document(replace(CHECK, functions=(function,)))
+
+    assert document["functions"][0]["state"] == "not all known"
 
 
 def test_workflow_commands_point_at_the_layers_tables() -> None:

@@ -316,17 +316,46 @@ def test_a_zip_of_code_counts_unzipped(write: Write, tmp_path: Path) -> None:
     assert check(tmp_path, "api").functions[0].size == Size(bytes=10_000)
 
 
-def test_code_that_is_no_zip_is_refused(write: Write, tmp_path: Path) -> None:
+def test_code_that_is_no_zip_is_an_error_of_its_function(
+    write: Write, tmp_path: Path
+) -> None:
     write('[functions.api]\ncode = "api.zip"\n', demo=1)
     (tmp_path / "api.zip").write_text("no")
 
-    with pytest.raises(ConfigError) as caught:
-        check(tmp_path, "api")
+    checked = check(tmp_path, "api")
 
-    assert caught.value.message == (
-        f"{tmp_path}/api.zip is a function's code, and it is no zip: File is not a "
-        "zip file"
+    assert [told.about for told in checked.told] == ["function api"]
+    assert found(checked) == [
+        (
+            "code",
+            Severity.ERROR,
+            f"its code can't be counted: {tmp_path}/api.zip is no zip, or a damaged one",
+            "Name a zip, a folder that is zipped, or its size in bytes.",
+        )
+    ]
+    assert checked.status(strict=False) == 5
+
+
+def test_a_layer_without_the_one_that_it_stands_on_is_a_warning(
+    write: Write, tmp_path: Path
+) -> None:
+    functions = (
+        'provided-by = ["web"]\n[functions.half]\nlayers = ["base"]\n'
+        '[functions.whole]\nlayers = ["base", "web"]\n'
     )
+    write(functions, demo=1)
+
+    checked = check(tmp_path)
+
+    assert [told.about for told in checked.told if told.finding.check == "bases"] == [
+        "function half for python3.13-arm64"
+    ]
+    assert (
+        "bases",
+        Severity.WARNING,
+        "it holds base, which stands on web, and not that",
+        "Add web to its layers.",
+    ) in found(checked)
 
 
 def test_code_that_is_not_there_is_a_warning(write: Write, tmp_path: Path) -> None:
@@ -374,8 +403,8 @@ def test_a_layer_of_others_without_a_size_is_a_note(
             Severity.NOTE,
             f"the size of {ARN} isn't known here",
             (
-                f'Ask AWS: layerforge budget api; and say it as {{arn = "{ARN}", '
-                "unzipped = BYTES}."
+                "Ask AWS (layerforge budget --function api), and say it as "
+                f'{{arn = "{ARN}", unzipped = BYTES}}.'
             ),
         )
     ]

@@ -7,7 +7,7 @@ from layerforge.findings import Finding, Severity
 from layerforge.limits import DIRECT_UPLOAD_LIMIT, UNZIPPED_LIMIT
 from layerforge.target import Target, find_arch, find_runtime
 from layerforge.tree import FileEntry, Tree, unite
-from layerforge.verify import verify, verify_size, verify_zip
+from layerforge.verify import verify, verify_files, verify_size, verify_zip
 from tests.libraries import AARCH64, library
 
 
@@ -35,8 +35,10 @@ def test_the_limit_itself_is_one_byte_too_many() -> None:
         Finding(
             check="size",
             severity=Severity.ERROR,
-            message="it has 262144000 bytes (250.0 MiB) unzipped, 1 too many: Lambda's "
-            '"250 MB" are 262144000 bytes, and a layer must be smaller',
+            message="it has 262,144,000 bytes (250.0 MiB) unzipped, 1 too many: "
+            'Lambda\'s "250 MB" are 262,144,000 bytes, and a layer must be smaller',
+            remedy="Leave something out: exclude, exclude-runtime-sdk, or strip = "
+            '"slim".',
         )
     ]
 
@@ -45,8 +47,8 @@ def test_lambda_s_limit_comes_before_the_user_s_own() -> None:
     (message,) = messages(verify_size(300_000_000, 1000))
 
     assert message == (
-        "it has 300000000 bytes (286.1 MiB) unzipped, 37856001 too many: Lambda's "
-        '"250 MB" are 262144000 bytes, and a layer must be smaller'
+        "it has 300,000,000 bytes (286.1 MiB) unzipped, 37,856,001 too many: Lambda's "
+        '"250 MB" are 262,144,000 bytes, and a layer must be smaller'
     )
 
 
@@ -59,8 +61,28 @@ def test_more_than_the_user_s_own_limit_is_an_error() -> None:
         Finding(
             check="size",
             severity=Severity.ERROR,
-            message="it has 200000001 bytes (190.7 MiB) unzipped, 1 more than "
-            "max-unzipped (200000000 bytes (190.7 MiB)) allows",
+            message="it has 200,000,001 bytes (190.7 MiB) unzipped, 1 more than "
+            "max-unzipped allows: 200,000,000",
+            remedy="Leave something out: exclude, exclude-runtime-sdk, or strip = "
+            '"slim".',
+        )
+    ]
+
+
+def test_one_byte_is_told_as_one() -> None:
+    assert messages(verify_size(1, 0)) == [
+        "it has 1 byte unzipped, 1 more than max-unzipped allows: 0"
+    ]
+
+
+def test_a_zip_without_files_is_an_error() -> None:
+    assert messages(verify_files(1)) == []
+    assert list(verify_files(0)) == [
+        Finding(
+            check="empty",
+            severity=Severity.ERROR,
+            message="it has no file, and Lambda takes no empty zip",
+            remedy="Look at what was zipped: zip -r layer.zip python, or nodejs.",
         )
     ]
 
@@ -74,8 +96,9 @@ def test_a_zip_that_must_go_by_s3_is_noted() -> None:
         Finding(
             check="upload",
             severity=Severity.NOTE,
-            message="the zip has 52428800 bytes: from 52428800 on it is published by "
-            "way of S3",
+            message="the zip has 52,428,800 bytes: from 52,428,800 on it is published "
+            "by way of S3",
+            remedy="Name a bucket in [publish].",
         )
     ]
 
@@ -90,8 +113,9 @@ def test_a_zip64_archive_is_warned_of() -> None:
         Finding(
             check="zip64",
             severity=Severity.WARNING,
-            message="it has 65535 files: a zip of 65535 or more is in the zip64 "
+            message="it has 65,535 files: a zip of 65,535 or more is in the zip64 "
             "format, which not every tool reads",
+            remedy="Leave folders out with exclude that nothing imports.",
         ),
     )
 

@@ -60,7 +60,7 @@ def test_a_waiver_is_of_one_check() -> None:
         ({"check": "machin", "why": WHY}, "a check: layerforge explain lists them"),
         (
             {"check": "size", "why": WHY},
-            "a check that can be waived: Lambda refuses this",
+            "a check that can be waived: no reason makes this right",
         ),
         ({"check": "machine", "why": " "}, "a reason in why"),
         (

@@ -22,7 +22,7 @@ from layerforge.archives.zipformat import (
     MAX_32,
     ZIP64_DESCRIPTOR,
 )
-from layerforge.archives.zips import index_zip
+from layerforge.archives.zips import index_zip, read_zip_directory
 from layerforge.elf import reader as elf_reader
 from layerforge.errors import ArchiveError
 from tests.zipwriter import (
@@ -612,7 +612,7 @@ def test_a_link_of_a_layer_has_its_target(tmp_path: Path) -> None:
         zipped(Entry(name=b"lib/libx.so", content=b"libx.so.1", mode=LINK))
     )
 
-    [entry] = index_zip(path, links=True)
+    [entry] = index_zip(path, layer=True)
 
     assert (entry.path, entry.link, entry.content) == (
         "lib/libx.so",
@@ -635,6 +635,47 @@ def test_a_link_to_a_name_that_is_none_is_refused(
     path.write_bytes(zipped(Entry(content=target, mode=LINK)))
 
     with pytest.raises(ArchiveError) as caught:
-        index_zip(path, links=True)
+        index_zip(path, layer=True)
 
     assert caught.value.message == f"layer.zip: 'a.txt': {reason}"
+
+
+# -- comments, which layers may have --------
+
+
+@pytest.mark.parametrize("length", [1, 16, 65_535])
+def test_a_layer_may_have_a_comment(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "layer.zip"
+    path.write_bytes(zipped(ONE, end={"comment": length}) + b"c" * length)
+
+    [entry] = index_zip(path, layer=True)
+
+    assert entry.path == "a.txt"
+    assert [one.name for one in read_zip_directory(path, layer=True).members] == [
+        "a.txt"
+    ]
+
+
+def test_a_comment_that_readers_may_take_for_the_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "layer.zip"
+    inner = zipped()
+    path.write_bytes(zipped(ONE, end={"comment": len(inner)}) + inner)
+
+    with pytest.raises(ArchiveError) as caught:
+        index_zip(path, layer=True)
+
+    assert caught.value.message == (
+        "layer.zip: its directory is not where its end says"
+    )
+
+
+def test_bytes_behind_the_end_of_a_layer_are_no_comment(tmp_path: Path) -> None:
+    path = tmp_path / "layer.zip"
+    path.write_bytes(zipped(ONE) + b"more")
+
+    with pytest.raises(ArchiveError) as caught:
+        index_zip(path, layer=True)
+
+    assert caught.value.message == (
+        "layer.zip: it is no zip archive, is cut short, or has bytes behind its end"
+    )

@@ -21,9 +21,9 @@ from layerforge.ecosystems.node.packagejson import (
     PackageJson,
     read_package_json,
 )
+from layerforge.elf.others import foreign_format
 from layerforge.elf.reader import find_facts
 from layerforge.errors import ConfigError
-from layerforge.formats import foreign_format
 from layerforge.pack import Pack
 from layerforge.spec import unreadable
 from layerforge.store import Store

@@ -1,8 +1,9 @@
 """Which addons requiring a layer's top-level packages loads, told by their sources.
 
 Only what is required at the beginning of a line is followed: it is run whatever
-happens, whereas what is indented stands in a function, or under a condition. Nor does
-a file count that catches what is thrown: it may do without.
+happens, whereas what is indented stands in a function, or under a condition. Comments
+and templates are passed over. An addon that is looked for (by bindings, node-gyp-build)
+doesn't count where the file catches anything that is thrown: it may do without.
 """
 
 from __future__ import annotations
@@ -33,8 +34,15 @@ _REQUIRED: Final = re.compile(
     re.MULTILINE,
 )
 _IMPORTED: Final = re.compile(
-    r"^(?:import|export)\b(?:[^;\"'()]*\bfrom)?\s*[\"'](?P<name>[^\"'\n]+)[\"']",
+    r"^(?:import|export)\b"
+    r"(?:[^;\"'(){}=\n]*(?:\{[^\"'(){}]*\}[^;\"'(){}=\n]*)?\bfrom)?"
+    r"\s*[\"'](?P<name>[^\"'\n]+)[\"']",
     re.MULTILINE,
+)
+# Strings are known as well, since what looks like a comment in one is none.
+_PASSED_OVER: Final = re.compile(
+    r"(?P<string>\"(?:[^\"\\\n]|\\[\s\S])*+\"?|'(?:[^'\\\n]|\\[\s\S])*+'?)"
+    r"|`(?:[^`\\]|\\[\s\S])*+`?|/\*[\s\S]*?(?:\*/|\Z)|//.*"
 )
 _CATCHES: Final = re.compile(r"\bcatch\b")
 # What finds a package's addon, in build/ or prebuilds/, and throws where there is none.
@@ -81,7 +89,7 @@ class _Layer:
         return [
             entry
             for entry in self.tree
-            if entry.path.endswith(_ADDON) and (entry.elf or entry.foreign)
+            if entry.path.endswith(_ADDON) and entry.content
         ]
 
     def mains(self) -> Iterator[str]:
@@ -93,8 +101,9 @@ class _Layer:
     def required(self, path: str) -> Iterator[str]:
         """Give the files that running one loads for certain."""
         content = self.files[path].content
-        text = content.inflated().decode(errors="replace") if content else ""
-        catches = _CATCHES.search(text) is not None
+        source = content.inflated().decode(errors="replace") if content else ""
+        text = _PASSED_OVER.sub(lambda found: found["string"] or " ", source)
+        catches = _CATCHES.search(source) is not None
         for match in (*_REQUIRED.finditer(text), *_IMPORTED.finditer(text)):
             name = match["name"]
             if name in _FINDERS and not catches:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import inf
 from operator import eq, ge, gt, le, lt, ne
 from types import MappingProxyType
 from typing import Any, Final
@@ -20,6 +21,7 @@ _COMPARED: Final[dict[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
     ast.In: lambda one, other: one in other,
     ast.NotIn: lambda one, other: one not in other,
 }
+_KNOWN: Final = 2  # numbers of Python's version; Lambda moves the third forward
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 # What a failed import raises, or a library that can't be opened.
 _FAILURES: Final = {
@@ -103,7 +105,8 @@ def holds(
             known = _known(value, target)
             return known.startswith(prefix) if isinstance(known, str) else None
         case _:
-            known = settled.get(ast.unparse(test), _known(test, target))
+            name = test.id if isinstance(test, ast.Name) else ""
+            known = settled.get(name, _known(test, target))
             return known if isinstance(known, bool) else None
 
 
@@ -122,7 +125,7 @@ def suppresses(context: ast.expr) -> bool:
 def _is_failure(kind: ast.expr) -> bool:
     if isinstance(kind, ast.Tuple):
         return any(map(_is_failure, kind.elts))
-    return ast.unparse(kind).rpartition(".")[2] in _FAILURES
+    return _named(kind) in _FAILURES
 
 
 def _compared(
@@ -132,29 +135,60 @@ def _compared(
     compare = _COMPARED.get(type(op))
     if one is None or other is None or compare is None:
         return None
-    if isinstance(one, tuple) and isinstance(other, tuple):
-        one = one[: len(other)]  # no more than the minor version is known
+    if _is_up_to_patch(one, other):
+        return None
     try:
         return compare(one, other)
     except TypeError:
         return None
 
 
+def _is_up_to_patch(one: object, other: object) -> bool:
+    """Say whether versions are alike in all that is known of the runtime's."""
+    return (
+        isinstance(one, tuple)
+        and isinstance(other, tuple)
+        and one[:_KNOWN] == other[:_KNOWN]
+        and min(len(one), len(other)) > _KNOWN
+    )
+
+
 def _known(node: ast.expr, target: Target) -> object:
     """Give an expression's value on a target, or None."""
+    if _named(node) == "TYPE_CHECKING":
+        return False
+    major, minor = version = target.runtime.version_info
     values: dict[str, object] = {
-        "TYPE_CHECKING": False,
-        "typing.TYPE_CHECKING": False,
         "__name__": "",
         "os.name": "posix",
         "platform.system()": "Linux",
         "platform.machine()": target.arch.machine,
         "sys.platform": "linux",
-        "sys.version_info": target.runtime.version_info,
-        "sys.version_info[0]": target.runtime.version_info[0],
-        "sys.version_info.major": target.runtime.version_info[0],
+        "sys.version_info": (*version, inf),
+        "sys.version_info[:2]": version,
+        "sys.version_info[0]": major,
+        "sys.version_info[1]": minor,
+        "sys.version_info.major": major,
+        "sys.version_info.minor": minor,
     }
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError):
-        return values.get(ast.unparse(node))
+        return values.get(_spelled(node))
+
+
+def _named(node: ast.expr) -> str:
+    """Give a name without the module that it may be of, or ''."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+        case _:
+            return ""
+
+
+def _spelled(node: ast.expr) -> str:
+    """Write an expression as Python would; '' where it can't, as of some f-strings."""
+    try:
+        return ast.unparse(node)
+    except ValueError:
+        return ""

@@ -167,9 +167,20 @@ def _read(source: FileEntry) -> str:
 
 def _imported(
     text: str, module: str, target: Target, *, package: bool
+) -> Sequence[str]:
+    """Name what running a module imports for certain; perhaps names that are none.
+
+    Nothing is said of a source that is nested too deeply to be followed.
+    """
+    try:
+        return tuple(_names_imported(_parsed(text), module, target, package=package))
+    except RecursionError:
+        return ()
+
+
+def _names_imported(
+    body: Sequence[ast.stmt], module: str, target: Target, *, package: bool
 ) -> Iterator[str]:
-    """Name what running a module imports for certain; perhaps names that are none."""
-    body = _parsed(text)
     settled = constants(body)
     for node in _certain(body, target, settled):
         if isinstance(node, ast.Import):

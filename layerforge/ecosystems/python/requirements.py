@@ -115,7 +115,11 @@ def is_foreign_lock(file: Path) -> bool:
 def read_requirements(asked: Requirements) -> Asked:
     """Read requirement lines from wherever a layer says; raises `ConfigError`."""
     if asked.file is None:
-        return Asked(requirements=tuple(_normalised(line, "") for line in asked.lines))
+        return Asked(
+            requirements=tuple(
+                _normalised(line, "the requirements") for line in asked.lines
+            )
+        )
     if asked.file.name == "pyproject.toml":
         lines = read_pyproject(asked.file, asked.extras, asked.groups)
         return Asked(

@@ -25,7 +25,7 @@ from packaging.utils import (
 )
 
 from layerforge.client import Client
-from layerforge.ecosystems.python.audit import Metadata, audit, loads, reached
+from layerforge.ecosystems.python.agreement import Metadata, audit, loads, reached
 from layerforge.ecosystems.python.requirements import Asked
 from layerforge.ecosystems.python.simple import (
     Project,

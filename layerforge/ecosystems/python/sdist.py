@@ -21,7 +21,7 @@ from layerforge.containers.secrets import index_secrets, local_links
 from layerforge.containers.settings import SystemPackages
 from layerforge.containers.task import EngineError, Task, TaskError
 from layerforge.ecosystems import Tools
-from layerforge.ecosystems.python.audit import loads
+from layerforge.ecosystems.python.agreement import loads
 from layerforge.ecosystems.python.toolchain import TOOLS_FOLDER, have_build_image
 from layerforge.ecosystems.python.wheel import index_wheel
 from layerforge.errors import BuildError

@@ -17,7 +17,7 @@ from packaging.utils import (
 from packaging.version import Version
 
 from layerforge.client import Client
-from layerforge.ecosystems.python.audit import loads
+from layerforge.ecosystems.python.agreement import loads
 from layerforge.target import Target
 
 _ACCEPT = (

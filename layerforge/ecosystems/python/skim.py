@@ -17,7 +17,7 @@ from typing import Final
 from layerforge.archives.zipdirectory import Directory, Member, NeedMore, read_directory
 from layerforge.archives.zipformat import LOCAL_HEADER
 from layerforge.client import Client, RangeUnsupported
-from layerforge.ecosystems.python.audit import parse_metadata
+from layerforge.ecosystems.python.agreement import parse_metadata
 from layerforge.ecosystems.python.wheel import (
     LONGEST_DOCUMENT,
     REMEDY,

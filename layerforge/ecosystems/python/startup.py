@@ -31,14 +31,14 @@ def find_startup_files(tree: Tree, target: Target) -> Iterator[Finding]:
     ]
     if not found:
         return
-    folders = _folders(tree)
+    there = _there(tree)
     for entry in found:
         lines = [line.rstrip() for line in _lines(entry)]
         running = [line for line in lines if line.startswith(_RUN)]
         if running and not _is_editable(entry):
             yield _running(entry, running)
         named = [line for line in lines if line not in running]
-        absent = [line for line in named if not _is_there(line, entry, folders)]
+        absent = [line for line in named if not _is_there(line, entry, there)]
         if absent or (running and _is_editable(entry)):
             yield _absent(entry, absent)
 
@@ -55,28 +55,30 @@ def _is_editable(entry: FileEntry) -> bool:
 def _lines(entry: FileEntry) -> Iterator[str]:
     if entry.content is None or entry.size > _LONGEST:
         return
-    for line in entry.content.inflated().decode(errors="replace").splitlines():
+    text = entry.content.inflated().decode("utf-8-sig", errors="replace")
+    for line in text.splitlines():
         if line.strip() and not line.startswith("#"):
             yield line
 
 
-def _folders(tree: Tree) -> set[str]:
-    folders: set[str] = {""}
+def _there(tree: Tree) -> set[str]:
+    """Give the paths of all files and folders: zips and eggs are imported from, too."""
+    there: set[str] = {""}
     for entry in tree:
-        folder = posixpath.dirname(entry.path)
-        while folder not in folders:
-            folders.add(folder)
-            folder = posixpath.dirname(folder)
-    return folders
+        path = entry.path
+        while path not in there:
+            there.add(path)
+            path = posixpath.dirname(path)
+    return there
 
 
-def _is_there(line: str, entry: FileEntry, folders: set[str]) -> bool:
-    """Say whether the layer has a folder; one outside of /opt a function may have."""
+def _is_there(line: str, entry: FileEntry, there: set[str]) -> bool:
+    """Say whether the layer has a place; one outside of /opt a function may have."""
     path = posixpath.join("/opt", posixpath.dirname(entry.path), line)
     inside = posixpath.normpath(path)
     if inside.startswith(("/var/", "/tmp/", "/mnt/")):  # noqa: S108 - Lambda's own
         return True
-    return inside == "/opt" or inside.removeprefix("/opt/") in folders
+    return inside == "/opt" or inside.removeprefix("/opt/") in there
 
 
 def _running(entry: FileEntry, lines: list[str]) -> Finding:
@@ -92,11 +94,20 @@ def _running(entry: FileEntry, lines: list[str]) -> Finding:
 
 
 def _absent(entry: FileEntry, absent: list[str]) -> Finding:
-    told = f"puts {absent[0]} on the path" if absent else "finds its package elsewhere"
+    message = "finds its package outside of the layer"
+    if absent:
+        message = f"puts {absent[0]} on the path, which is not in the layer"
+    remedy = (
+        "Leave it out with exclude; if pip install -e left it, install the package "
+        "itself."
+    )
+    if _is_editable(entry):
+        message += ": it was left by an editable install"
+        remedy = "Install the package itself: pip install without -e."
     return Finding(
         check="pth",
         severity=Severity.WARNING,
         path=entry.path,
-        message=f"{told}, where Lambda has nothing: it was left by an editable install",
-        remedy="Install the package itself: pip install without -e.",
+        message=message,
+        remedy=remedy,
     )

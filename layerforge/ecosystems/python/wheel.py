@@ -22,7 +22,7 @@ from packaging.utils import (
 from packaging.version import InvalidVersion, Version
 
 from layerforge.archives.zips import index_zip
-from layerforge.ecosystems.python.audit import parse_metadata
+from layerforge.ecosystems.python.agreement import parse_metadata
 from layerforge.errors import ArchiveError
 from layerforge.pack import Pack
 from layerforge.tree import FileEntry

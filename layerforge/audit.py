@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from layerforge.ecosystems import ecosystem_of
@@ -27,7 +27,7 @@ def audit(
     it, and a warning where that is up to the function. What the layer lacks, but the
     ``bases`` that it stands on have, is no finding.
     """
-    found = _found(tree, target)
+    found = (*_found(tree, target), *_overlaps(tree, bases, target))
     lacking = {one.path for one in found if _is_lack(one)}
     if bases and lacking:
         together = _found(above(bases, tree), target)
@@ -36,6 +36,24 @@ def audit(
             *(one for one in together if _is_lack(one) and one.path in lacking),
         )
     return waive(found, waivers)
+
+
+def _overlaps(
+    tree: Tree, bases: Sequence[FileEntry], target: Target
+) -> Iterator[Finding]:
+    same = ecosystem_of(target).same
+    below = {entry.path: entry for entry in bases}
+    for entry in tree:
+        other = below.get(entry.path)
+        if other and not same(entry, other):
+            yield Finding(
+                check="overlap",
+                severity=Severity.WARNING,
+                path=entry.path,
+                message="a layer below has it too, with other contents: of the two the "
+                "function finds that of the layer which it lists last",
+                remedy="Leave it out of one of them with exclude.",
+            )
 
 
 def _is_lack(finding: Finding) -> bool:

@@ -153,12 +153,22 @@ def _thought_of(selection: Selection, project: Project) -> _Chosen:
             remedy="Name runtimes of one language: --runtime "
             f"{_example(runtimes[0].language)}",
         )
-    asked = Requirements(
-        language=languages.pop(), lines=selection.lines, folder=selection.folder
+    language = languages.pop()
+    lines = tuple(
+        line for word in selection.lines for line in _asked_for(word, language)
     )
+    asked = Requirements(language=language, lines=lines, folder=selection.folder)
     spec = LayerSpec(name=", ".join(selection.lines), requirements=asked)
     folder = selection.folder
     return _Chosen(spec=spec, locks=folder, zips=folder, words=())
+
+
+def _asked_for(word: str, language: str) -> tuple[str, ...]:
+    """Give a requirement, or all that the recipe of this name asks for."""
+    recipe = find_recipe(word)
+    if recipe and recipe.requirements.language == language:
+        return recipe.requirements.lines
+    return (word,)
 
 
 def _suitable(selection: Selection, project: Project) -> list[str]:

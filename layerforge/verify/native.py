@@ -46,17 +46,19 @@ _SYSTEMS: Final = {"Mach-O": "macOS", "PE": "Windows"}
 _LOADED: Final = re.compile(r".+\.(?:so(?:\.[\d.]+)?|node)")
 
 _ADDON: Final = ".node"
+_MODULES: Final = "node_modules/"
 # Words by which packages have addons for several platforms: Node.js's own
 # (https://nodejs.org/api/process.html#processplatform, #processarch), and others'.
 _PLATFORMS: Final = {
     *("prebuilds", "aix", "android", "darwin", "freebsd", "linux", "mac", "macos"),
+    *("eabihf", "glibc", "gnu", "gnueabihf", "msvc", "musleabihf"),
     *("musl", "openbsd", "osx", "sunos", "win", "win32", "windows"),
     *("aarch64", "amd64", "arm", "arm64", "armv6", "armv7", "ia32", "loong64", "mips"),
     *("mipsel", "ppc64", "riscv64", "s390x", "x32", "x64", "x86"),
 }
 
 # Alpine's C library: what is linked with it needs it by these names.
-_MUSL: Final = ("libc.musl-", "ld-musl-")
+_MUSL: Final = re.compile(r"(?:libc\.musl-|ld-musl-).*|libc\.so")  # glibc's: libc.so.6
 
 # Whose versions a library asks for: https://gcc.gnu.org/onlinedocs/libstdc++/manual/abi.html
 _CPP: Final = "libstdc++.so"
@@ -239,7 +241,7 @@ def _loads(entry: FileEntry, target: Target) -> bool:
 
 def _is_musls(entry: FileEntry) -> bool:
     return entry.elf is not None and any(
-        name.startswith(_MUSL) for name in entry.elf.needed
+        _MUSL.fullmatch(name) for name in entry.elf.needed
     )
 
 
@@ -263,21 +265,34 @@ def _is_one_of_several(entry: FileEntry, present: Collection[str]) -> bool:
     An addon for Node.js is chosen by the platform that its path names. One of which
     that says nothing is required as it is.
     """
-    module = _module(entry)
     if entry.path.endswith(_ADDON):
-        place = entry.path.removeprefix(module).lower()
-        if _PLATFORMS.isdisjoint(re.split(r"[^a-z0-9]+", place)):
+        place = entry.path.rpartition(_MODULES)[2]
+        if _PLATFORMS.isdisjoint(_words(place)):
             return False
-    return module in present
+    return _module(entry) in present
 
 
 def _module(entry: FileEntry) -> str:
-    """Say which module a file is, or, of addons for Node.js, which package's."""
+    """Say which module a file is, or, of addons for Node.js, which package's.
+
+    Packages for one platform each, such as @libsql/linux-x64-gnu, are as one.
+    """
     if entry.path.endswith(_ADDON):
-        head, modules, rest = entry.path.rpartition("node_modules/")
-        depth = 2 if rest.startswith("@") else 1
-        return head + modules + "/".join(rest.split("/")[:depth])
+        head, modules, package = _package(entry)
+        words = [word for word in _words(package) if word not in _PLATFORMS]
+        return head + modules + "-".join(words)
     return f"{dirname(entry.path)}/{basename(entry.path).partition('.')[0]}"
+
+
+def _package(entry: FileEntry) -> tuple[str, str, str]:
+    """Give the folder of a package, its last node_modules/, and the package's name."""
+    head, modules, rest = entry.path.rpartition(_MODULES)
+    depth = 2 if rest.startswith("@") else 1
+    return head, modules, "/".join(rest.split("/")[:depth])
+
+
+def _words(name: str) -> list[str]:
+    return re.split(r"[^a-z0-9]+", name.lower())
 
 
 def _numbers(version: str) -> tuple[int, ...]:

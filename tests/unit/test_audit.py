@@ -71,6 +71,15 @@ def test_what_is_wrong_with_a_base_is_its_own_affair(
     assert found(layer, bases=(*base, stranger)) == []
 
 
+def test_a_file_that_a_base_has_otherwise_is_warned_of(tmp_path: Path) -> None:
+    mine = make_entry(tmp_path, "python/six.py", b"mine")
+    theirs = make_entry(tmp_path, "python/six.py", b"theirs")
+    same = make_entry(tmp_path, "python/six.py", b"mine")
+
+    assert found(unite([mine]), bases=(theirs,)) == [("overlap", Severity.WARNING)]
+    assert found(unite([mine]), bases=(same,)) == []
+
+
 def test_a_layer_hides_the_files_of_its_bases(tmp_path: Path) -> None:
     mine = make_entry(tmp_path, "python/a.py", b"mine")
     theirs = make_entry(tmp_path, "python/a.py", b"theirs")

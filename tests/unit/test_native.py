@@ -149,6 +149,26 @@ def test_addons_for_others_beside_the_target_s_are_not_spoken_of(
     assert findings(library(f"{ADDON}/linux-x64/demo.node"), other) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [
+        ("linux-x64-musl", ("libc.so",)),
+        ("linux-arm64-gnu", ()),
+        ("darwin-arm64", ()),
+    ],
+)
+def test_packages_for_others_beside_the_target_s_are_not_spoken_of(
+    name: str, needed: tuple[str, ...]
+) -> None:
+    folder = "nodejs/node_modules/@demo"
+    machine = AARCH64 if "arm64" in name else X86_64
+    other = library(f"{folder}/{name}/index.node", machine=machine, needed=needed)
+    own = library(f"{folder}/linux-x64-gnu/index.node")
+
+    assert findings(own, other) == []
+    assert len(findings(other)) == 1
+
+
 @pytest.mark.parametrize("place", ["build/Release", "lib/binding"])
 def test_an_addon_that_names_no_platform_is_not_chosen_among_others(place: str) -> None:
     path = f"nodejs/node_modules/demo/{place}/demo.node"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from layerforge.bases import Base
+from layerforge.bases import Base, without_provided
 from layerforge.containers.image import Image
 from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.agreement import has_overrides, missing_binaries
@@ -63,11 +64,28 @@ def make_lock(  # noqa: PLR0913 - what a lock is made for, and from
         before = next(filter(None, map(_text_to_go_on_from, places)), "")
         upgrade = bool(freed) and not preferred
         text = _resolved(path, spec, target, tools, _Past(before, freed, upgrade))
-        replace_file(path, text)
+        with _unless_refused(path):
+            replace_file(path, text)
+            whole = to_lock(read_installation(path, spec, target), path, spec, target)
+            without_provided(whole, [each.lock for each in bases])
     installation = read_installation(path, spec, target)
     lock = to_lock(installation, path, spec, target)
     packs = obtain_packs(lock, spec, target, base, tools)
     return lock, {pack.name: pack for pack in packs}
+
+
+@contextmanager
+def _unless_refused(path: Path) -> Iterator[None]:
+    """Put back the lock that there was, where the new one can't stand on its bases."""
+    before = path.read_bytes() if path.exists() else None
+    try:
+        yield
+    except LockError:
+        if before is None:
+            path.unlink(missing_ok=True)
+        else:
+            replace_file(path, before.decode())
+        raise
 
 
 def _present(path: Path, spec: LayerSpec, target: Target) -> Lock | None:

@@ -75,7 +75,8 @@ def learn_wheels(
     """
     packs = known_packs(pins, tools)
     unknown = [pin for pin in pins if pin.name not in packs]
-    remote = [pin for pin in unknown if pin.size and not pin.path]
+    sized = sized_pins(unknown, client)
+    remote = [pin for pin in sized if pin.size and not pin.path]
     with (
         ThreadPoolExecutor(CONNECTIONS) as readers,
         ThreadPoolExecutor(CONNECTIONS) as pool,
@@ -93,7 +94,7 @@ def learn_wheels(
 
 
 def sized_pins(pins: Sequence[Pin], client: Client) -> tuple[Pin, ...]:
-    """Ask for the sizes that pip doesn't tell: less of a wheel need then be fetched."""
+    """Ask for the sizes that nobody told: less of a wheel need then be fetched."""
 
     def sized(pin: Pin) -> Pin:
         if pin.size or pin.path or not pin.filename:

@@ -35,6 +35,7 @@ def read_functions(
     A layer that isn't for a function's runtime and architecture is a mistake.
     """
     known = {layer.name: layer for layer in layers}
+    known |= {name: layer for layer in layers for name in layer.part_names}
     nothing: tuple[str | ForeignLayer, ...] = ()
     functions = []
     for name, fields in top.tables("functions", FUNCTION_NAME):

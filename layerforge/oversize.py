@@ -52,8 +52,9 @@ def refuse_hopeless(job: Job, lock: Lock) -> None:
     total = sizes.total()
     if total >= _HOPELESS * UNZIPPED_LIMIT:
         told = (
-            f"{job}: it would have about {total} bytes ({total // _MIB} MiB) unzipped, "
-            f'where Lambda\'s "250 MB" are {UNZIPPED_LIMIT} bytes; nothing was fetched'
+            f"{job}: it would have about {total:,} bytes ({total // _MIB} MiB) "
+            f'unzipped, where Lambda\'s "250 MB" are {UNZIPPED_LIMIT:,} bytes; nothing '
+            "was fetched"
         )
         lines = [told, *_largest(sizes, lock)]
         raise VerifyError("\n".join(lines), remedy=_REMEDY)
@@ -63,20 +64,20 @@ def _largest(sizes: Counter[str], lock: Lock) -> Iterable[str]:
     yield "The largest packages, in bytes unzipped:"
     for name, size in sizes.most_common(_SHOWN):
         users = ", ".join(lock.required_by(name)) or "the layer itself"
-        yield f"  {size:>11}  {name} (required by {users})"
+        yield f"  {size:>11,}  {name} (required by {users})"
 
 
 def _savings(job: Job, entries: Sequence[FileEntry]) -> Iterable[str]:
     slim = replace(job, spec=replace(job.spec, strip=Profile.SLIM)).stripping
     slimmed = sum(removal.size for removal in strip(entries, slim).removals)
     if slimmed:
-        yield f'  {slimmed:>11}  strip = "slim"'
+        yield f'  {slimmed:>11,}  strip = "slim"'
     brought = frozenset(job.target.runtime.sdk)
     doubled = sum(entry.size for entry in entries if entry.origin in brought)
     if doubled:
-        yield f"  {doubled:>11}  exclude-runtime-sdk = true (the runtime has it)"
+        yield f"  {doubled:>11,}  exclude-runtime-sdk = true (the runtime has it)"
     for pattern, size in _exclusions(slim.root, entries)[:_SHOWN]:
-        yield f'  {size:>11}  exclude = ["{pattern}"], if your code never uses it'
+        yield f'  {size:>11,}  exclude = ["{pattern}"], if your code never uses it'
 
 
 def _exclusions(root: str, entries: Sequence[FileEntry]) -> list[tuple[str, int]]:

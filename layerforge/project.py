@@ -33,7 +33,7 @@ from layerforge.fields import (
     read_each,
 )
 from layerforge.functions import read_functions
-from layerforge.limits import MAX_UNZIPPED, MOST_LAYERS
+from layerforge.limits import MAX_UNZIPPED
 from layerforge.publication import read_accounts, read_publish
 from layerforge.spec import (
     DESCRIPTION_LENGTH,
@@ -157,8 +157,7 @@ def _refuse_names_of_parts(layers: Sequence[LayerSpec], top: Fields) -> None:
     """Let no layer be called as a part of another is (see `split`)."""
     names = {layer.name for layer in layers}
     for layer in layers:
-        parts = {f"{layer.name}-{part}" for part in range(1, MOST_LAYERS + 1)}
-        for name in sorted(parts & names) if layer.split else ():
+        for name in sorted(names.intersection(layer.part_names)):
             top.wrong(f"layers.{name}", f"another name: {layer.name} has parts", name)
 
 

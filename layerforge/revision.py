@@ -136,7 +136,8 @@ def _git(folder: Path, *words: str, data: bytes = b"") -> bytes:
         ) from error
     except subprocess.CalledProcessError as error:
         told = error.stderr.decode(errors="replace").strip().splitlines()
-        said = told[-1].removeprefix("fatal: ") if told else "it failed"
+        fatal = (line for line in told if line.startswith("fatal: "))
+        said = next(fatal, "it failed").removeprefix("fatal: ")
         raise ConfigError(
             f"git {words[0]} in {folder}: {said}",
             remedy="See that git itself works there: git status",

@@ -12,6 +12,7 @@ from typing import Final
 from layerforge.containers.settings import ContainerSettings, SystemPackages
 from layerforge.errors import ConfigError
 from layerforge.findings import Waiver
+from layerforge.limits import MOST_LAYERS
 from layerforge.strip import Profile, StripRule
 from layerforge.target import Arch, Runtime, Target
 
@@ -164,6 +165,12 @@ class LayerSpec:
     rules: tuple[StripRule, ...] = ()
 
     @property
+    def part_names(self) -> tuple[str, ...]:
+        """What its parts are called, as many as there may be."""
+        parts = range(1, MOST_LAYERS + 1) if self.split else ()
+        return tuple(f"{self.name}-{part}" for part in parts)
+
+    @property
     def targets(self) -> tuple[Target, ...]:
         """Every runtime on every architecture, in the order they were named."""
         return tuple(
@@ -222,6 +229,11 @@ class Project:
     def layer(self, name: str) -> LayerSpec | None:
         """Find a layer by its name."""
         return next((layer for layer in self.layers if layer.name == name), None)
+
+    def owner(self, name: str) -> LayerSpec | None:
+        """Find a layer by its name, or by that of a part of it."""
+        parts = (layer for layer in self.layers if name in layer.part_names)
+        return self.layer(name) or next(parts, None)
 
 
 def include_signature(

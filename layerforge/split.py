@@ -15,14 +15,13 @@ from typing import Final
 from layerforge.archive import zipped_size
 from layerforge.errors import VerifyError
 from layerforge.findings import Finding, Severity
-from layerforge.limits import DIRECT_UPLOAD_LIMIT, MOST_LAYERS, UNZIPPED_LIMIT
+from layerforge.limits import DIRECT_UPLOAD_LIMIT, MOST_LAYERS, UNZIPPED_LIMIT, shown
 from layerforge.lock import Lock
 from layerforge.tree import FileEntry, Tree
 
 # Folders that packages share without being of one kind.
 _COMMON: Final = frozenset({"bin", ".bin", "etc", "share"})
 _EMPTY: Final = zipped_size(())
-_MIB: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,8 +189,8 @@ def _refuse_oversize(part: _Part, most: int) -> None:
         return
     origins = ", ".join(name for one in part for name in one.origins)
     raise VerifyError(
-        f"a part of the layer would have {unzipped} bytes ({unzipped / _MIB:.1f} MiB) "
-        f"unzipped, {unzipped - most} too many: {origins}",
+        f"a part of the layer would have {shown(unzipped)} unzipped, "
+        f"{unzipped - most:,} too many: {origins}",
         remedy="What stays together shares code, or there would be too many parts. "
         "Leave one out.",
     )
@@ -203,8 +202,8 @@ def verify_together(unzipped: int) -> Iterator[Finding]:
         yield Finding(
             check="split",
             severity=Severity.WARNING,
-            message=f"all parts together have {unzipped} bytes "
-            f"({unzipped / _MIB:.1f} MiB) unzipped: no function can hold them, as "
-            f'Lambda\'s "250 MB" are {UNZIPPED_LIMIT} bytes for its layers and code',
+            message=f"all parts together have {shown(unzipped)} unzipped: no function "
+            f'can hold them, as Lambda\'s "250 MB" are {UNZIPPED_LIMIT:,} bytes for '
+            "its layers and code",
             remedy="Give each function only the parts that it imports.",
         )

@@ -120,7 +120,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Survey:
     """All that was checked, and all that was found."""
 
     layers: tuple[Standing, ...]
@@ -153,14 +153,22 @@ def sum_of(parts: Iterable[Part]) -> Size:
 
 
 def judge_layer(layer: Standing, *, divided: bool = False) -> Iterator[Finding]:
-    """Hold a layer to its limit; one that is ``divided`` has no limit of its own."""
+    """Hold a layer to its limit.
+
+    One that is ``divided`` has no limit of its own, but functions that hold it all do.
+    """
     if layer.size is None:
+        return
+    if divided:
+        from layerforge.split import verify_together  # noqa: PLC0415 - few are
+
+        yield from verify_together(layer.size.bytes)
         return
     over = layer.size.bytes - layer.most
     if over > 0 and _is_sure(layer, over):
         yield Finding(
             check="size",
-            severity=Severity.WARNING if divided else Severity.ERROR,
+            severity=Severity.ERROR,
             message=f"it has {layer.size} unzipped, "
             f"{excess(layer.size.bytes, layer.most)}{_and_largest(layer.parts)}",
             remedy="Leave something out: exclude, exclude-runtime-sdk, or "

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from layerforge.check import Check, Standing
+from layerforge.check import Standing, Survey
 from layerforge.check.history import Past
 from layerforge.difference import changed
 from layerforge.inventory import Package
@@ -79,7 +79,7 @@ class Cost:
     unread: tuple[str, ...]
 
 
-def cost_since(past: Past, check: Check, *, gone: bool = True) -> Cost:
+def cost_since(past: Past, check: Survey, *, gone: bool = True) -> Cost:
     """Compare what was checked with the past, and what is ``gone`` since."""
     now = {(each.name, each.target): each for each in check.layers}
     weighed = {key: weighed_of(each.lock) for key, each in now.items() if each.lock}

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from layerforge.check import (
     Bound,
-    Check,
     Kind,
     Part,
     Size,
     Standing,
+    Survey,
     Told,
     gather,
     judge_function,
@@ -36,7 +36,6 @@ from layerforge.spec import (
     ForeignLayer,
     FunctionSpec,
     Include,
-    LayerSpec,
     Project,
     include_signature,
     unreadable,
@@ -51,7 +50,7 @@ _Layers = Mapping[tuple[str, str], Standing]
 
 def survey(
     project: Project, folder: Path, today: date, names: Sequence[str] = ()
-) -> Check:
+) -> Survey:
     """Check the layers and functions with these names, or all of them.
 
     ``folder`` is where the user stands. A function brings its own layers. Raises
@@ -61,13 +60,18 @@ def survey(
     jobs = _jobs(project, folder, functions, names)
     layers = tuple(_layer_standing(job) for job in jobs)
     known = {(layer.name, layer.target): layer for layer in layers}
+    known |= {
+        (part.name, part.target): part
+        for job, layer in zip(jobs, layers, strict=True)
+        for part in _parts_of(job, layer)
+    }
     held = tuple(
         _function_standing(function, target, known, project)
         for function in functions
         for target in (*map(str, function.targets),) or ("",)
     )
-    told = (*gather(layers), *gather(held), *_runtimes(jobs, today))
-    return Check(layers=layers, functions=held, told=told)
+    told = (*gather(layers), *gather(held), *_runtimes(jobs, today, project))
+    return Survey(layers=layers, functions=held, told=told)
 
 
 def _functions(project: Project, names: Sequence[str]) -> tuple[FunctionSpec, ...]:
@@ -97,9 +101,10 @@ def _jobs(
     names: Sequence[str],
 ) -> tuple[Job, ...]:
     """Give a job for each layer and target, whether they share a zip or not."""
-    wanted = {layer for each in functions for layer in each.layers} | {*names}
+    held = (str(layer) for each in functions for layer in each.layers)
+    wanted = {layer.name for layer in map(project.owner, held) if layer} | {*names}
     chosen = [layer.name for layer in project.layers if layer.name in wanted]
-    if names and not chosen:
+    if not (chosen if names else project.layers):
         return ()
     selection = Selection(folder=folder, names=tuple(chosen) if names else ())
     jobs = select_jobs(selection, project)
@@ -120,7 +125,7 @@ def _layer_standing(job: Job) -> Standing:
     try:
         lock = check_lock(job)
     except LockError as error:
-        return replace(standing, findings=_waived([_refused(job, error)], job.spec))
+        return replace(standing, findings=(_refused(job, error),))
     parts = _parts(job, lock)
     as_now = not lock.pins or lock.stripping == job.stripping.digest
     built = _built(job, lock)
@@ -135,7 +140,19 @@ def _layer_standing(job: Job) -> Standing:
         *_unweighed(job, lock, as_now=as_now),
         *judge_layer(standing, divided=job.spec.split),
     ]
-    return replace(standing, findings=_waived(found, job.spec))
+    return replace(standing, findings=waive(found, job.spec.waivers))
+
+
+def _parts_of(job: Job, layer: Standing) -> Iterator[Standing]:
+    """Give the zips that a layer was divided into, as a build of this lock tells."""
+    built = _built(job, layer.lock) if job.spec.split and layer.lock else None
+    if built is None or not built.parts:
+        return
+    from layerforge.manifest import outputs, read_manifest  # noqa: PLC0415 - as below
+
+    for part in filter(None, map(read_manifest, outputs(job.output, built))):
+        size = Size(bytes=part.unzipped)
+        yield replace(layer, name=part.layer, size=size, zips=1, findings=())
 
 
 def _refused(job: Job, error: LockError) -> Finding:
@@ -198,7 +215,8 @@ def _size(
     if any(pin.weight is None for pin in lock.pins):
         return None
     if built and (job.spec.bytecode or job.spec.shake):
-        return Size(bytes=built.unzipped, bound=Bound.ABOUT)
+        bound = Bound.ABOUT if job.spec.include else Bound.EXACT
+        return Size(bytes=built.unzipped, bound=bound)
     return Size(
         bytes=sum(part.size.bytes for part in parts if part.size),
         bound=_bound(job, lock, as_now=as_now),
@@ -225,12 +243,6 @@ def _parts(job: Job, lock: Lock) -> tuple[Part, ...]:
     return (*packages, *files)
 
 
-def _waived(found: Sequence[Finding], layer: LayerSpec) -> tuple[Finding, ...]:
-    """Mark what a layer's waivers cover; whether others are idle, a build tells."""
-    used = [each for each in layer.waivers if any(map(each.covers, found))]
-    return waive(found, used)
-
-
 # -- functions ---------------------------------------------------------------------
 
 
@@ -252,8 +264,9 @@ def _function_standing(
         *judge_function(standing),
         *_without_bases(function, project),
         *_unknown(function),
+        *_unbuilt(function, target, known, project),
     )
-    return replace(standing, findings=findings)
+    return replace(standing, findings=waive(findings, project.waivers))
 
 
 def _held(layer: str | ForeignLayer, target: str, known: _Layers) -> Part:
@@ -289,6 +302,21 @@ def _unknown(function: FunctionSpec) -> Iterator[Finding]:
                 message=f"the size of {layer.arn} isn't known here",
                 remedy=f"Ask AWS (layerforge budget --function {function.name}), and "
                 f'say it as {{arn = "{layer.arn}", unzipped = BYTES}}.',
+            )
+
+
+def _unbuilt(
+    function: FunctionSpec, target: str, known: _Layers, project: Project
+) -> Iterator[Finding]:
+    """Note the parts of divided layers that only a build knows the sizes of."""
+    for layer in map(str, function.layers):
+        owner = project.owner(layer)
+        if owner and layer != owner.name and (layer, target) not in known:
+            yield Finding(
+                check="unknown-size",
+                severity=Severity.NOTE,
+                message=f"what is in {layer} isn't known before it is built",
+                remedy=f"Build it: layerforge build {owner.name}",
             )
 
 
@@ -329,6 +357,8 @@ def _zip_size(path: Path) -> int:
     """Add a zip's files up, as leniently as Lambda reads it."""
     import zipfile  # noqa: PLC0415 - few functions name their zip
 
+    if not path.is_file():
+        raise ConfigError(f"{path} is neither a zip nor a folder")
     try:
         with zipfile.ZipFile(path) as archive:
             return sum(member.file_size for member in archive.infolist())
@@ -341,7 +371,7 @@ def _zip_size(path: Path) -> int:
 # -- runtimes ----------------------------------------------------------------------
 
 
-def _runtimes(jobs: Iterable[Job], today: date) -> Iterator[Told]:
+def _runtimes(jobs: Iterable[Job], today: date, project: Project) -> Iterator[Told]:
     """Say of each runtime once what is wrong with it, at the first layer with it."""
     first: dict[Runtime, list[str]] = {}
     for job in jobs:
@@ -349,6 +379,6 @@ def _runtimes(jobs: Iterable[Job], today: date) -> Iterator[Told]:
         if job.spec.name not in names:
             names.append(job.spec.name)
     for runtime, names in first.items():
-        for finding in judge_runtime(runtime, today):
+        for finding in waive(judge_runtime(runtime, today), project.waivers):
             about = f"{runtime} ({', '.join(names)})"
             yield Told(about=about, table=f"layers.{names[0]}", finding=finding)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from layerforge.check import Check
+from layerforge.check import Survey
 from layerforge.check.survey import survey
 from layerforge.cli.console import Console
 from layerforge.cli.findings import painted
@@ -37,7 +37,7 @@ class _Answer:
     """What there is to print, and of which project."""
 
     project: Project
-    check: Check
+    check: Survey
     cost: Cost | None
     status: int
 
@@ -54,6 +54,7 @@ class _Answer:
 @click.option(
     "--project",
     "folder",
+    metavar="FOLDER",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="The folder of layerforge.toml, if you stand elsewhere.",
 )
@@ -104,6 +105,11 @@ def _answer(
         raise ConfigError(
             f"there is no layerforge.toml {where} or in a folder above",
             remedy="Name its folder (--project FOLDER), or make one: layerforge init",
+        )
+    if not project.layers and not project.functions:
+        raise ConfigError(
+            f"{shown_path(project.file)} has neither layers nor functions",
+            remedy="See how they are written: layerforge init, in an empty folder",
         )
     check = survey(project, folder, datetime.now(UTC).date(), names)
     cost = None

@@ -21,7 +21,7 @@ from layerforge.examination import (
     is_package,
     read_package,
 )
-from layerforge.findings import Finding, Waiver
+from layerforge.findings import Finding, Severity, Waiver
 from layerforge.manifest import BuildReport, outputs, read_manifest
 from layerforge.project import find_project
 from layerforge.reports.columns import bytes_of, counted
@@ -208,7 +208,11 @@ def _tell_layer(archive: Path, examined: Examined, console: Console) -> _Told:
     size = f"{bytes_of(examined.unzipped)} bytes unzipped"
     lines = [f"{shown_path(archive)}{named}: {size}, {findings_sum(findings)}"]
     lines += [f"  {line}" for line in _assumptions(purpose)]
-    text = findings_text(findings, indent="  ", verbose=console.verbose)
+    serious = [
+        one for one in findings if not one.waived and one.severity is not Severity.NOTE
+    ]
+    shown = serious if console.quiet else findings
+    text = findings_text(shown, indent="  ", verbose=console.verbose)
     lines += [text] if text else []
     document = {
         "kind": "layer",
@@ -219,8 +223,7 @@ def _tell_layer(archive: Path, examined: Examined, console: Console) -> _Told:
         "findings": [asdict(finding) for finding in findings],
     }
     error = error_of(findings)
-    silent = console.quiet and not any(one.severity != "note" for one in findings)
-    whole = "" if silent else "\n".join(lines)
+    whole = "" if console.quiet and not serious else "\n".join(lines)
     return _Told(text=whole, document=document, error=error)
 
 

@@ -34,6 +34,7 @@ from layerforge.cli.static import (
 from layerforge.containers.service import Containers
 from layerforge.ecosystems import Tools
 from layerforge.errors import ConfigError, LayerforgeError, VerifyError
+from layerforge.events import Listener, Noted
 from layerforge.examination import examine_tree, read_bases, read_layer
 from layerforge.fields import Wrong, a_size
 from layerforge.findings import Finding, Waiver
@@ -213,7 +214,7 @@ def _verified(
 
     manifest = read_manifest(archive)
     tree = read_layer(archive)
-    bases = read_bases(bases_of(archive, manifest))
+    bases = read_bases(_bases_beside(archive, manifest, tools.listen))
     whole = above(bases, tree)
     with tempfile.TemporaryDirectory(prefix="layerforge-") as folder:
         # What a layer stands on is there when a function imports it.
@@ -229,6 +230,18 @@ def _verified(
         )
     findings = examine_tree(archive, tree, target, waivers, bases)
     return _Verified(target=target, findings=findings, probe=probe)
+
+
+def _bases_beside(
+    archive: Path, manifest: BuildReport | None, listen: Listener
+) -> tuple[Path, ...]:
+    """Give the zips of the layers below; say which are missing, and imports fail."""
+    found = bases_of(archive, manifest)
+    named = manifest.provided_by if manifest else ()
+    for name in sorted({*named} - {path.name for path in found}):
+        message = f"{shown_path(archive)} stands on {name}, which is not beside it"
+        listen(Noted(message=message, warning=True))
+    return found
 
 
 def _targets(

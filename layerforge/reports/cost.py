@@ -75,7 +75,8 @@ def cost_document(cost: Cost) -> dict[str, Any]:
 
 def _total(cost: Cost) -> str:
     if not cost.layers:
-        return "no package changed"
+        known = not (cost.unknown or cost.unread)
+        return "no package changed" if known else "no change is known"
     growth = sum(layer.growth for layer in cost.layers)
     number = len(cost.layers)
     zips = "one zip" if number == 1 else f"{number:,} zips"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any, Final
 
-from layerforge.check import Check, Part, Size, Standing, Told
+from layerforge.check import Part, Size, Standing, Survey, Told
 from layerforge.findings import Finding, Severity
 from layerforge.limits import UNZIPPED_LIMIT
 from layerforge.reports.columns import bytes_of, clipped, columns
@@ -25,6 +25,7 @@ _STATES: Final = {
     "budget": "too large",
     "layer-count": "too many layers",
     "near-limit": "near the limit",
+    "split": "in parts",
     "weights": "not weighed",
     "unknown-size": "not all known",
     "code": "no code",
@@ -38,7 +39,7 @@ _COMMANDS: Final = {
 }
 
 
-def check_text(check: Check, *, quiet: bool = False, verbose: bool = False) -> str:
+def check_text(check: Survey, *, quiet: bool = False, verbose: bool = False) -> str:
     """List layers and functions, then what was found; if ``quiet``, what is wrong."""
     blocks = [] if quiet else [*_tables(check)]
     found = [_placed(told) for told in check.told]
@@ -50,7 +51,7 @@ def check_text(check: Check, *, quiet: bool = False, verbose: bool = False) -> s
     return "\n\n".join(blocks)
 
 
-def check_markdown(check: Check) -> str:
+def check_markdown(check: Survey) -> str:
     """Say the same in GitHub's Markdown, for a comment on a pull request."""
     blocks = []
     for kind, standings in (("layer", check.layers), ("function", check.functions)):
@@ -65,7 +66,7 @@ def check_markdown(check: Check) -> str:
     return "\n\n".join(blocks)
 
 
-def check_commands(check: Check, file: str, text: str) -> list[str]:
+def check_commands(check: Survey, file: str, text: str) -> list[str]:
     """Give workflow commands, which GitHub shows as annotations of a ``file``.
 
     ``text`` is what stands in it: each finding is shown at its layer's table.
@@ -94,7 +95,7 @@ def workflow_command(name: str, message: str, **properties: str) -> str:
     )
 
 
-def check_document(check: Check) -> dict[str, Any]:
+def check_document(check: Survey) -> dict[str, Any]:
     """Give the same as JSON's values, in bytes; null is what isn't known."""
     return {
         "limit": UNZIPPED_LIMIT,
@@ -126,7 +127,7 @@ def _placed(told: Told) -> Finding:
     return replace(told.finding, path=told.about, message=message)
 
 
-def _tables(check: Check) -> Iterable[str]:
+def _tables(check: Survey) -> Iterable[str]:
     for kind, standings in (("layer", check.layers), ("function", check.functions)):
         if standings:
             rows = [_row(standing, _NAME_WIDTH) for standing in standings]

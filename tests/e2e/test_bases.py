@@ -136,6 +136,20 @@ def test_a_base_that_is_left_has_its_packages_taken_in(based: Program) -> None:
     assert importable(based, "web") == {"demo", "helper"}
 
 
+def test_a_base_that_is_not_beside_is_named_before_imports_fail(
+    based: Program,
+) -> None:
+    assert based("build").status == 0
+    (based.folder / f"dist/base-{TARGET}.zip").unlink()
+
+    ran = based("verify", f"dist/web-{TARGET}.zip", "--local")
+
+    assert (
+        f"warning: dist/web-{TARGET}.zip stands on base-{TARGET}.zip, which is not "
+        "beside it\n"
+    ) in ran.stderr
+
+
 def test_fresh_locks_pass_the_check(based: Program) -> None:
     based("lock")
 

@@ -63,12 +63,12 @@ def test_a_project_in_order(locked: Program, index: Index) -> None:
 
     assert (ran.status, ran.stderr) == (0, "")
     assert ran.stdout == (
-        "layer  target              unzipped  share  state\n"
-        "web    python3.12-x86_64  about 145   0.0%  ok\n"
-        "base   python3.12-x86_64   about 60   0.0%  ok\n"
+        "layer  target             unzipped  share  state\n"
+        "web    python3.12-x86_64       145   0.0%  ok\n"
+        "base   python3.12-x86_64        60   0.0%  ok\n"
         "\n"
-        "function  target                unzipped  share  state\n"
-        "api       python3.12-x86_64  about 1,205   0.0%  ok\n"
+        "function  target             unzipped  share  state\n"
+        "api       python3.12-x86_64     1,205   0.0%  ok\n"
     )
     assert files_below(locked.folder) == before
     assert index.requests == []
@@ -166,6 +166,34 @@ def test_no_layerforge_toml_ends_with_2(layerforge: Program) -> None:
     assert ran.stderr == (
         "error: there is no layerforge.toml here or in a folder above\n"
         "try: Name its folder (--project FOLDER), or make one: layerforge init\n"
+    )
+
+
+def test_a_layerforge_toml_with_nothing_to_check_ends_with_2(
+    layerforge: Program,
+) -> None:
+    layerforge.write("layerforge.toml", "[layers]\n")
+
+    ran = layerforge("check")
+
+    assert (ran.status, ran.stderr) == (
+        2,
+        (
+            "error: layerforge.toml has neither layers nor functions\n"
+            "try: See how they are written: layerforge init, in an empty folder\n"
+        ),
+    )
+
+
+def test_functions_need_no_layers_of_the_project(layerforge: Program) -> None:
+    layerforge.write("layerforge.toml", "[functions.api]\ncode = 1000\n")
+
+    ran = layerforge("check")
+
+    assert (ran.status, ran.stderr) == (0, "")
+    assert ran.stdout == (
+        "function  target  unzipped  share  state\n"
+        "api       ?          1,000   0.0%  ok\n"
     )
 
 

@@ -374,6 +374,14 @@ def test_all_are_read_and_the_lowest_status_that_applies_is_given(old: Program) 
     assert ran.stdout.startswith("layer.zip for python3.11-x86_64:")
 
 
+def test_quiet_says_nothing_but_errors_and_warnings(old: Program) -> None:
+    ran = old("verify", "--static", "-q", "layer.zip", *TARGET)
+
+    assert ran.status == 5
+    assert "error[abi]: " in ran.stdout
+    assert "note[" not in ran.stdout
+
+
 def test_quiet_says_nothing_of_what_is_well(old: Program) -> None:
     make_wheel(old.folder, "demo", "1.0", {"demo.py": b"x = 1\n"})
 

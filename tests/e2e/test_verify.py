@@ -141,7 +141,7 @@ def test_further_modules_are_imported(verifier: Program) -> None:
     assert "ModuleNotFoundError: No module named 'demo.absent'" in ran.stdout
 
 
-def test_the_first_error_gives_the_status_and_all_zips_are_verified(
+def test_the_lowest_status_that_applies_is_given_and_all_zips_are_verified(
     verifier: Program,
 ) -> None:
     archive = zipped(verifier, {"good": ""})

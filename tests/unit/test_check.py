@@ -9,11 +9,11 @@ import pytest
 
 from layerforge.check import (
     Bound,
-    Check,
     Kind,
     Part,
     Size,
     Standing,
+    Survey,
     Told,
     gather,
     judge_function,
@@ -69,7 +69,7 @@ def finding(severity: Severity, check: str = "size", waived: str = "") -> Findin
 
 def status(*findings: Finding, strict: bool = False) -> int:
     told = tuple(Told(about="web", table="layers.web", finding=one) for one in findings)
-    return Check(layers=(), functions=(), told=told).status(strict=strict)
+    return Survey(layers=(), functions=(), told=told).status(strict=strict)
 
 
 class TestLayer:

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from layerforge.check import Check
+from layerforge.check import Survey
 from layerforge.check.cost import Cost, cost_since
 from layerforge.check.history import read_past
 from layerforge.check.survey import survey
@@ -103,7 +103,7 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
-def check(folder: Path) -> Check:
+def check(folder: Path) -> Survey:
     project = read_project(folder / "layerforge.toml")
     return survey(project, folder, date(2026, 11, 23))
 
@@ -266,8 +266,23 @@ def test_a_lock_that_cannot_be_read_any_more_is_told(checkout: Path, text: str) 
     found = cost(checkout)
 
     assert found.unread == ("pylock.web-python312-arm64.toml",)
-    (new,) = found.layers
-    assert (new.target, new.before, new.after) == ("python3.12-arm64", None, 1050)
+
+
+@pytest.mark.parametrize("text", ["{", "[tool.layerforge]\nformat = 0\n"])
+def test_what_is_not_known_of_the_past_is_no_growth(checkout: Path, text: str) -> None:
+    lock = checkout / "pylock.web-python312-arm64.toml"
+    good = lock.read_text()
+    lock.write_text(text)
+    commit(checkout)
+    lock.write_text(good)
+
+    found = cost(checkout)
+
+    assert (found.layers, found.functions) == ((), ())
+    assert cost_text(found) == (
+        "since HEAD: no change is known\n\n"
+        "without sizes in HEAD: pylock.web-python312-arm64.toml"
+    )
 
 
 def test_locks_of_another_project_are_not_ours(checkout: Path) -> None:

@@ -7,13 +7,13 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from layerforge.cli.explain import command
+from layerforge.cli import group
 from layerforge.errors import ConfigError
 from layerforge.findings import load_checks
 
 
 def explained(*words: str) -> str:
-    result = CliRunner().invoke(command, words, catch_exceptions=False)
+    result = CliRunner().invoke(group, ["explain", *words], catch_exceptions=False)
     assert result.exit_code == 0
     return result.output
 

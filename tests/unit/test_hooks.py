@@ -41,7 +41,9 @@ def test_a_hook_is_installed_by_pip_and_calls_us(name: str) -> None:
 def test_the_options_of_the_check_are_known() -> None:
     words = shlex.split(HOOKS["layerforge-check"]["entry"])[1:]
 
-    assert parsed(words)["names"] == ()
+    values = parsed([*words, "--project", "."])
+
+    assert (values["names"], values["folder"]) == ((), Path())
 
 
 def test_the_options_of_the_size_of_zips_are_known() -> None:

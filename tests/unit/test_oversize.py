@@ -84,16 +84,16 @@ def test_the_message_says_by_how_much_who_and_what_would_help() -> None:
     assert error.message.splitlines() == [
         f"data for python3.12-x86_64: {finding(size).message}",
         "The largest packages, in bytes unzipped:",
-        "    102000000  numpy (required by pandas, pyarrow)",
-        "     90500000  pandas (required by the layer itself)",
-        "     80000000  botocore (required by the layer itself)",
-        "        30000  flask (required by pandas)",
+        "  102,000,000  numpy (required by pandas, pyarrow)",
+        "   90,500,000  pandas (required by the layer itself)",
+        "   80,000,000  botocore (required by the layer itself)",
+        "       30,000  flask (required by pandas)",
         "What would save bytes:",
-        '      2000000  strip = "slim"',
-        "     80000000  exclude-runtime-sdk = true (the runtime has it)",
-        '    100000000  exclude = ["numpy/core"], if your code never uses it',
-        '     80000000  exclude = ["botocore/data"], if your code never uses it',
-        '      2000000  exclude = ["numpy/typing.pyi"], if your code never uses it',
+        '    2,000,000  strip = "slim"',
+        "   80,000,000  exclude-runtime-sdk = true (the runtime has it)",
+        '  100,000,000  exclude = ["numpy/core"], if your code never uses it',
+        '   80,000,000  exclude = ["botocore/data"], if your code never uses it',
+        '    2,000,000  exclude = ["numpy/typing.pyi"], if your code never uses it',
     ]
     assert error.remedy == (
         "Leave something out, or split the layer: a function takes five, but their "
@@ -110,7 +110,7 @@ def test_a_limit_of_the_layer_s_own_is_named() -> None:
     assert error.message.splitlines() == [
         f"data for python3.12-x86_64: {finding(2000, 1000).message}",
         "The largest packages, in bytes unzipped:",
-        "         2000  flask (required by the layer itself)",
+        "        2,000  flask (required by the layer itself)",
     ]
 
 
@@ -137,7 +137,7 @@ def test_slim_is_offered_where_it_is_not_chosen(profile: Profile) -> None:
 
     error = explain_size(finding(LIMIT), job(spec), lock(pin("a")), entries)
 
-    assert '    262144000  strip = "slim"' in error.message.splitlines()
+    assert '  262,144,000  strip = "slim"' in error.message.splitlines()
 
 
 def test_small_and_private_folders_are_not_offered() -> None:
@@ -154,5 +154,5 @@ def test_small_and_private_folders_are_not_offered() -> None:
 
     assert error.message.splitlines()[3:] == [
         "What would save bytes:",
-        '      1048576  exclude = ["a/large"], if your code never uses it',
+        '    1,048,576  exclude = ["a/large"], if your code never uses it',
     ]

@@ -246,8 +246,8 @@ def test_a_group_that_is_too_large_for_lambda_is_refused() -> None:
         parts(entry("a/x", size=2_000_000), entry("b/x"), most=1_000_000)
 
     assert caught.value.message == (
-        "a part of the layer would have 2000000 bytes (1.9 MiB) unzipped, 1000000 too "
-        "many: a"
+        "a part of the layer would have 2,000,000 bytes (1.9 MiB) unzipped, 1,000,000 "
+        "too many: a"
     )
 
 
@@ -255,8 +255,8 @@ def test_parts_that_no_function_can_hold_together_are_warned_of() -> None:
     (finding,) = verify_together(262_144_000)
 
     assert finding.message == (
-        "all parts together have 262144000 bytes (250.0 MiB) unzipped: no function "
-        'can hold them, as Lambda\'s "250 MB" are 262144000 bytes for its layers and '
+        "all parts together have 262,144,000 bytes (250.0 MiB) unzipped: no function "
+        'can hold them, as Lambda\'s "250 MB" are 262,144,000 bytes for its layers and '
         "code"
     )
     assert list(verify_together(262_143_999)) == []

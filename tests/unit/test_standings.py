@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from layerforge.check import Bound, Check, Kind, Part, Size, Standing, gather
+from layerforge.check import Bound, Kind, Part, Size, Standing, Survey, gather
 from layerforge.findings import Finding, Severity
 from layerforge.reports.standings import (
     check_commands,
@@ -64,8 +64,8 @@ API = Standing(
     size=Size(bytes=0, bound=Bound.AT_LEAST),
     findings=(NOTE, CODE),
 )
-CHECK = Check(layers=LAYERS, functions=(API,), told=gather([*LAYERS, API]))
-WELL = Check(layers=LAYERS[:1], functions=(), told=())
+CHECK = Survey(layers=LAYERS, functions=(API,), told=gather([*LAYERS, API]))
+WELL = Survey(layers=LAYERS[:1], functions=(), told=())
 CONFIG = """# layers
 [defaults]
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from layerforge.check import Bound, Check, Size
+from layerforge.check import Bound, Size, Survey
 from layerforge.check.survey import survey
 from layerforge.ecosystems.python.inputs import inputs_digest
 from layerforge.errors import ConfigError
@@ -83,11 +85,11 @@ def jobs(folder: Path) -> tuple[Job, ...]:
     return select_jobs(Selection(folder=folder), project)
 
 
-def check(folder: Path, *names: str, today: date = TODAY) -> Check:
+def check(folder: Path, *names: str, today: date = TODAY) -> Survey:
     return survey(read_project(folder / "layerforge.toml"), folder, today, names)
 
 
-def found(check: Check) -> list[tuple[str, Severity, str, str]]:
+def found(check: Survey) -> list[tuple[str, Severity, str, str]]:
     return [
         (one.check, one.severity, one.message, one.remedy)
         for told in check.told
@@ -229,7 +231,7 @@ def test_a_build_of_the_very_lock_tells_what_bytecode_adds(
     assert lock
     leave_manifest(job, lock.digest, 1700)
 
-    assert check(tmp_path, "base").layers[0].size == Size(bytes=1700, bound=Bound.ABOUT)
+    assert check(tmp_path, "base").layers[0].size == Size(bytes=1700, bound=Bound.EXACT)
     leave_manifest(job, "0" * 64, 1700)
     assert check(tmp_path, "base").layers[0].size == Size(
         bytes=1000, bound=Bound.AT_LEAST
@@ -257,11 +259,39 @@ def test_a_build_of_the_very_lock_tells_the_zips_of_a_divided_layer(
     assert api.size == Size(bytes=1001)
 
 
+def test_a_function_may_hold_parts_alone(write: Write, tmp_path: Path) -> None:
+    write('split = true\n[functions.api]\nlayers = ["base-2"]\ncode = 1\n', demo=1000)
+    (job,) = select_jobs(
+        Selection(folder=tmp_path, names=("base",)),
+        read_project(tmp_path / "layerforge.toml"),
+    )
+    before = check(tmp_path, "api")
+    lock = before.layers[0].lock
+    assert lock
+    parts = tuple(job.output.with_name(f"base-{n}.zip").name for n in (1, 2))
+    leave_manifest(job, lock.digest, 1000, parts=parts)
+    for number, name in enumerate(parts, 1):
+        part = replace(
+            job,
+            spec=replace(job.spec, name=f"base-{number}"),
+            output=job.output.with_name(name),
+        )
+        leave_manifest(part, lock.digest, number * 100)
+
+    after = check(tmp_path, "api")
+
+    assert [told.finding.message for told in before.told] == [
+        "what is in base-2 isn't known before it is built"
+    ]
+    assert after.told == ()
+    assert after.functions[0].size == Size(bytes=201)
+
+
 def leave_manifest(
     job: Job, digest: str, unzipped: int, parts: tuple[str, ...] = ()
 ) -> None:
     report = BuildReport(
-        layer="base",
+        layer=job.spec.name,
         runtime="python3.13",
         runtimes=("python3.13",),
         architecture="arm64",
@@ -329,11 +359,28 @@ def test_code_that_is_no_zip_is_an_error_of_its_function(
         (
             "code",
             Severity.ERROR,
-            f"its code can't be counted: {tmp_path}/api.zip is no zip, or a damaged one",
+            (
+                f"its code can't be counted: {tmp_path}/api.zip is no zip, or a "
+                "damaged one"
+            ),
             "Name a zip, a folder that is zipped, or its size in bytes.",
         )
     ]
     assert checked.status(strict=False) == 5
+
+
+def test_code_that_is_no_file_is_an_error_of_its_function(
+    write: Write, tmp_path: Path
+) -> None:
+    write('[functions.api]\ncode = "api.zip"\n', demo=1)
+    os.mkfifo(tmp_path / "api.zip")
+
+    ((name, severity, message, _),) = found(check(tmp_path, "api"))
+
+    assert (name, severity) == ("code", Severity.ERROR)
+    assert message == (
+        f"its code can't be counted: {tmp_path}/api.zip is neither a zip nor a folder"
+    )
 
 
 def test_a_layer_without_the_one_that_it_stands_on_is_a_warning(

@@ -135,7 +135,11 @@ def test_output_names_the_one_zip(web: Program) -> None:
     ran = web(*WEB, "-o", "out/layer.zip")
 
     assert ran.stdout == "out/layer.zip\n"
-    assert sorted(files_below(web.folder / "out")) == ["layer.json", "layer.zip"]
+    assert sorted(files_below(web.folder / "out")) == [
+        "layer.cdx.json",
+        "layer.json",
+        "layer.zip",
+    ]
 
 
 def test_output_can_not_name_two_zips(web: Program) -> None:
@@ -217,6 +221,7 @@ def test_two_at_once_in_one_folder_both_succeed(web: Program) -> None:
     with zipfile.ZipFile(web.folder / ZIP) as archive:
         assert archive.testzip() is None
     assert sorted(files_below(web.folder / "dist")) == [
+        "web-python3.12-x86_64.cdx.json",
         "web-python3.12-x86_64.json",
         "web-python3.12-x86_64.zip",
     ]

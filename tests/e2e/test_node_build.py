@@ -166,7 +166,7 @@ def test_gives_each_file_its_place_and_mode(app: Program) -> None:
     assert listing(app.folder / ZIP) == LISTING
 
 
-def test_writes_zip_manifest_and_ledger_and_nothing_else(app: Program) -> None:
+def test_writes_zip_manifest_sbom_and_ledger_and_nothing_else(app: Program) -> None:
     before = files_below(app.folder)
 
     app(*APP)
@@ -174,6 +174,7 @@ def test_writes_zip_manifest_and_ledger_and_nothing_else(app: Program) -> None:
     after = files_below(app.folder)
     assert set(after) - set(before) == {
         ZIP,
+        "dist/app-nodejs22.x-x86_64.cdx.json",
         "dist/app-nodejs22.x-x86_64.json",
         LEDGER,
     }

@@ -75,9 +75,10 @@ def select_jobs(selection: Selection, project: Project) -> tuple[Job, ...]:
 def select_forecasts(selection: Selection, project: Project) -> tuple[Job, ...]:
     """Give a job for each layer and target that is to be weighed.
 
-    Names that are no layer's are the requirements of one that is only thought of. It
-    has no lock, and so no ``lock_words``; nor has one of a requirements file that is
-    given no name. Raises `ConfigError`.
+    One name alone may be a recipe's, as for a build. Names that are no layer's are the
+    requirements of one that is only thought of. It has no lock, and so no
+    ``lock_words``; nor has one of a requirements file that is given no name. Raises
+    `ConfigError`.
     """
     file = selection.requirements or selection.package_json
     layers = [name for name in selection.names if project.layer(name)]
@@ -92,7 +93,7 @@ def select_forecasts(selection: Selection, project: Project) -> tuple[Job, ...]:
     if file and not selection.name:
         selection = replace(selection, name=re.sub(r"[^\w-]", "-", file.stem))
         locked = bool(selection.package_json)  # npm's lock goes by no name
-    elif selection.names and not layers and not file:
+    elif selection.names and not layers and not file and not _is_recipe(selection):
         selection = replace(selection, names=(), lines=selection.names)
         locked = False
     else:
@@ -102,6 +103,13 @@ def select_forecasts(selection: Selection, project: Project) -> tuple[Job, ...]:
         for job in select_jobs(selection, project)
         for each in (job, *job.others)
     )
+
+
+def _is_recipe(selection: Selection) -> bool:
+    """Tell whether one name alone is a recipe's, for the languages that are wanted."""
+    recipe = find_recipe(selection.names[0]) if len(selection.names) == 1 else None
+    languages = {find_runtime(name).language for name in selection.runtimes}
+    return recipe is not None and languages <= {recipe.requirements.language}
 
 
 def _choose(selection: Selection, project: Project) -> Iterable[_Chosen]:
@@ -158,7 +166,7 @@ def _thought_of(selection: Selection, project: Project) -> _Chosen:
         line for word in selection.lines for line in _asked_for(word, language)
     )
     asked = Requirements(language=language, lines=lines, folder=selection.folder)
-    spec = LayerSpec(name=", ".join(selection.lines), requirements=asked)
+    spec = LayerSpec(name=", ".join(lines), requirements=asked)
     folder = selection.folder
     return _Chosen(spec=spec, locks=folder, zips=folder, words=())
 

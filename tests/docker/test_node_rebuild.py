@@ -317,7 +317,7 @@ def test_a_program_for_another_machine_is_refused(make: Make, tools: Tools) -> N
     code = (
         'const fs = require("fs");\n'
         'const hex = fs.readFileSync("program.hex", "utf8");\n'
-        'fs.writeFileSync("program", Buffer.from(hex, "hex"));\n'
+        'fs.writeFileSync("program", Buffer.from(hex, "hex"), { mode: 0o755 });\n'
     )
     layer = make(
         {"tiny": {"program.hex": image.hex(), "fetch.js": code}},

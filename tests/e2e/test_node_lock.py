@@ -74,6 +74,7 @@ def test_npm_makes_the_lock_of_a_list_of_packages(kit: Program) -> None:
         LOCK,
         LEDGER,
         ZIP,
+        ZIP.replace(".zip", ".cdx.json"),
         ZIP.replace(".zip", ".json"),
     }
 

@@ -55,7 +55,7 @@ def test_lists_what_is_to_fetch(web: Program) -> None:
         f"          demo    1.0  {demo:5,}  to fetch\n"
         f"          helper  1.1  {helper:5,}  to fetch\n"
         "  write   dist/web-python3.12-x86_64.zip\n"
-        "  holding about 145 bytes (0.0 MiB)\n"
+        "  holding 145 bytes (0.0 MiB)\n"
     )
 
 

@@ -73,6 +73,8 @@ def weigh(tmp_path: Path) -> Weigh:
         )
         project = find_project(tmp_path)
         [job] = select_forecasts(thought, project)
+        if not node:  # a recipe's name asks for more than the package of that name
+            file.write_text("\n".join(job.spec.requirements.lines))
         forecast = forecast_layer(job, tools)
         [job] = select_jobs(real, project)
         return forecast, build_layer(job, tools)
@@ -85,9 +87,7 @@ def weigh_python(weigh: Weigh, tmp_path: Path) -> Weigh:
     def run(
         words: tuple[str, ...], target: tuple[str, str], strip: Profile = Profile.SAFE
     ) -> Weighed:
-        file = tmp_path / "requirements.txt"
-        file.write_text("\n".join(words))
-        return weigh(words, file, target, strip)
+        return weigh(words, tmp_path / "requirements.txt", target, strip)
 
     return run
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from layerforge.errors import ConfigError
-from layerforge.jobs import Selection, select_jobs
+from layerforge.jobs import Selection, select_forecasts, select_jobs
 from layerforge.plan import Job
 from layerforge.project import find_project
 from layerforge.recipes import read_recipe, recipes_folder
@@ -335,6 +335,43 @@ class TestTwoLanguages:
 
         assert job.spec.requirements.folder == below
         assert job.lock_file == below / "package-lock.pg-redis.json"
+
+
+class TestForecasts:
+    @pytest.fixture
+    def weighed(self, project: Path) -> Select:
+        def run(*names: str, **words: Any) -> tuple[Job, ...]:  # noqa: ANN401  as above
+            words.setdefault("runtimes", ("python3.13",))
+            selection = Selection(
+                folder=project, names=names, architectures=("arm64",), **words
+            )
+            return select_forecasts(selection, find_project(project))
+
+        return run
+
+    def test_of_a_recipe_are_of_what_a_build_of_it_makes(
+        self, weighed: Select, select: Select
+    ) -> None:
+        target = {"runtimes": ("python3.13",), "architectures": ("arm64",)}
+
+        assert weighed("powertools") == select("powertools", **target)
+
+    def test_of_several_words_are_of_one_layer_and_have_no_lock(
+        self, weighed: Select
+    ) -> None:
+        (job,) = weighed("lxml", "attrs>=25")
+
+        lines = ("lxml", "cssselect", "attrs>=25")
+        assert job.spec.requirements.lines == lines
+        assert job.spec.name == "lxml, cssselect, attrs>=25"
+        assert job.lock_words == ()
+
+    def test_take_a_recipe_of_another_language_for_a_requirement(
+        self, weighed: Select
+    ) -> None:
+        (job,) = weighed("lxml", runtimes=("nodejs22.x",))
+
+        assert job.spec.requirements.lines == ("lxml",)
 
 
 class TestOneZip:

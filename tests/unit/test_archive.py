@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count, islice
 from pathlib import Path
 
 import pytest
@@ -441,7 +442,10 @@ def test_the_umask_decides_who_may_read_the_zip(
 def test_few_files_are_open_at_once(tmp_path: Path) -> None:
     entries = [make_entry(tmp_path, f"{number:03}", b"x") for number in range(100)]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (archive._OPEN_FILES + 32, hard))
+    taken = {int(name) for name in os.listdir("/dev/fd")}
+    free = (number for number in count() if number not in taken)
+    room = next(islice(free, archive._OPEN_FILES + 32, None))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (room, hard))
     try:
         written = write_archive(unite(entries), tmp_path / "a.zip")
     finally:

@@ -442,7 +442,7 @@ def test_the_umask_decides_who_may_read_the_zip(
 def test_few_files_are_open_at_once(tmp_path: Path) -> None:
     entries = [make_entry(tmp_path, f"{number:03}", b"x") for number in range(100)]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    taken = {int(name) for name in os.listdir("/dev/fd")}
+    taken = {int(path.name) for path in Path("/dev/fd").iterdir()}
     free = (number for number in count() if number not in taken)
     room = next(islice(free, archive._OPEN_FILES + 32, None))
     resource.setrlimit(resource.RLIMIT_NOFILE, (room, hard))

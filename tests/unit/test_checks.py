@@ -30,6 +30,29 @@ def emitted() -> set[str]:
     }
 
 
+def graded() -> set[tuple[str, str]]:
+    """Give the severities that the sources hand to something beside a ``check``."""
+    return {
+        (check, severity)
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        for check in _emitted_by(_keyword(node, "check"))
+        for severity in _severities(_keyword(node, "severity"))
+    }
+
+
+def _keyword(call: ast.Call, name: str) -> ast.Module:
+    found = [keyword for keyword in call.keywords if keyword.arg == name]
+    return ast.Module([ast.Expr(ast.Call(ast.Name("f"), [], found))], [])
+
+
+def _severities(module: ast.Module) -> Iterator[str]:
+    for node in ast.walk(module):
+        if isinstance(node, ast.Attribute) and node.attr in Severity.__members__:
+            yield Severity[node.attr].value
+
+
 def _emitted_by(module: ast.Module) -> Iterator[str]:
     for node in ast.walk(module):
         if isinstance(node, ast.keyword) and node.arg == "check":
@@ -40,6 +63,17 @@ def _emitted_by(module: ast.Module) -> Iterator[str]:
 
 def test_every_check_that_is_emitted_has_a_row_and_every_row_is_emitted() -> None:
     assert emitted() == set(CHECKS)
+
+
+def test_a_row_says_every_severity_that_is_emitted() -> None:
+    known = {
+        (check.id, severity)
+        for check in CHECKS.values()
+        for severity in check.severity.split(" or ")
+    }
+
+    assert graded() - known == set()
+    assert len(graded()) >= len(CHECKS) / 2  # the rest takes its severity from a name
 
 
 @each_check

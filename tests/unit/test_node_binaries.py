@@ -50,11 +50,34 @@ def test_a_package_without_its_native_code_is_warned_of(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("other", ["@demo/linux-x64", "@demo/linuxmusl-arm64"])
+def test_native_code_of_another_platform_instead_is_an_error(
+    other: str, tmp_path: Path
+) -> None:
+    manifests = {"demo": {"optionalDependencies": OPTIONAL}, other: {}}
+
+    (finding,) = find_missing(tree_of(tmp_path, manifests), ARM)
+
+    assert finding.severity is Severity.ERROR
+
+
+def test_an_optional_package_of_no_platform_is_nothing_instead(tmp_path: Path) -> None:
+    manifests = {"demo": {"optionalDependencies": OPTIONAL}, "bufferutil": {}}
+
+    (finding,) = find_missing(tree_of(tmp_path, manifests), ARM)
+
+    assert finding.severity is Severity.WARNING
+
+
 @pytest.mark.parametrize(
     "place", ["@demo/linux-arm64", "demo/node_modules/@demo/linux-arm64"]
 )
 def test_native_code_is_looked_for_as_node_does(place: str, tmp_path: Path) -> None:
-    manifests = {"demo": {"optionalDependencies": OPTIONAL}, place: {}}
+    manifests: dict[str, dict[str, Any]] = {
+        "demo": {"optionalDependencies": OPTIONAL},
+        "@demo/linux-x64": {},
+        place: {},
+    }
 
     assert list(find_missing(tree_of(tmp_path, manifests), ARM)) == []
 

@@ -47,6 +47,7 @@ def manifest(main: str = "index.js", **more: object) -> str:
         "module.exports = require('bindings')('demo.node');",
         "const addon = require('node-gyp-build')(__dirname)",
         "const build = require('node-gyp-build');\nconst x = build(__dirname)",
+        "function open() {\n  return require('bindings')('demo.node')\n}",
         "import build from 'node-gyp-build'",
         "import {\n  build\n} from 'node-gyp-build'",
         "import a, { b as c } from './build/Release/demo.node';",
@@ -156,6 +157,16 @@ def test_of_several_addons_none_is_taken_for_the_one(tmp_path: Path) -> None:
     other = library(f"{MODULES}demo/build/Release/other.node")
 
     assert loaded(tmp_path, sources, library(ADDON), other) == set()
+
+
+def test_what_node_gyp_leaves_behind_is_not_looked_for(tmp_path: Path) -> None:
+    sources = {
+        "demo/package.json": manifest(),
+        "demo/index.js": "module.exports = require('bindings')('demo')",
+    }
+    left = library(ADDON.replace("/demo.node", "/obj.target/demo.node"))
+
+    assert loaded(tmp_path, sources, library(ADDON), left) == {ADDON}
 
 
 def test_an_addon_for_another_system_counts_in_its_place(tmp_path: Path) -> None:

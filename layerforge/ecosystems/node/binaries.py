@@ -13,7 +13,7 @@ from typing import Final
 
 from layerforge.ecosystems.node.packagejson import optional_names
 from layerforge.ecosystems.node.packagelock import MODULES, find_package
-from layerforge.ecosystems.node.platforms import named_for
+from layerforge.ecosystems.node.platforms import named_for, named_for_another
 from layerforge.findings import Finding, Severity
 from layerforge.target import Target
 from layerforge.tree import Tree
@@ -22,19 +22,25 @@ _MANIFEST: Final = "/package.json"
 
 
 def find_missing(tree: Tree, target: Target) -> Iterator[Finding]:
-    """Warn of each optional package that is named for the target and isn't there."""
+    """Find each optional package that is named for the target and isn't there.
+
+    Where those of another platform are, the layer was made there: it is an error then.
+    """
     manifests = {
         posixpath.dirname(entry.path): entry
         for entry in tree
         if entry.path.endswith(_MANIFEST) and MODULES in entry.path
     }
     for folder, entry in manifests.items():
-        for name in optional_names(entry):
-            if named_for(name, target) and not find_package(name, folder, manifests):
+        names = optional_names(entry)
+        there = [name for name in names if find_package(name, folder, manifests)]
+        of_another = any(named_for_another(name, target) for name in there)
+        for name in names:
+            if named_for(name, target) and name not in there:
                 owner = folder.rpartition(MODULES)[2]
                 yield Finding(
                     check="binary",
-                    severity=Severity.WARNING,
+                    severity=Severity.ERROR if of_another else Severity.WARNING,
                     path=folder,
                     message=f"{owner} has native code for {target} in {name}, which "
                     "is not in the layer",

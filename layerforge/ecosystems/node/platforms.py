@@ -37,12 +37,24 @@ def named_for(name: str, target: Target | None) -> bool:
     """
     if target is None:
         return True
-    words = set(re.split(r"[^a-z0-9]+", name.lower()))
+    words = _words(name)
     return (
         _OS in words
         and not words & _MUSL
         and (target.arch.npm in words or not words & _PROCESSORS)
     )
+
+
+def named_for_another(name: str, target: Target) -> bool:
+    """Say whether a package's name is for a processor, and not for a target's platform.
+
+    ``@esbuild/linux-arm64`` is, and ``linuxmusl-x64``, for x86_64.
+    """
+    return not named_for(name, target) and not _words(name).isdisjoint(_PROCESSORS)
+
+
+def _words(name: str) -> set[str]:
+    return set(re.split(r"[^a-z0-9]+", name.lower()))
 
 
 def wanted(package: Package) -> str:

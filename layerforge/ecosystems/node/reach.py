@@ -2,8 +2,9 @@
 
 Only what is required at the beginning of a line is followed: it is run whatever
 happens, whereas what is indented stands in a function, or under a condition. Comments
-and templates are passed over. An addon that is looked for (by bindings, node-gyp-build)
-doesn't count where the file catches anything that is thrown: it may do without.
+and templates are passed over. What looks for an addon (bindings, node-gyp-build) counts
+wherever it stands, since a package that does so is of no use without one; unless the
+file catches anything that is thrown: it may do without.
 """
 
 from __future__ import annotations
@@ -29,8 +30,7 @@ _CODE: Final = (".js", ".cjs", ".mjs")
 _REQUIRED: Final = re.compile(
     r"^(?:(?:const|let|var)\s+(?:\{[^{}]*\}|[\w$]+)\s*=\s*|"
     r"(?:module\.)?exports(?:\.[\w$]+)?\s*=\s*)?"
-    r"(?:[\w$.]+\()*require\(\s*[\"'](?P<name>[^\"'\n]+)[\"']\s*\)"
-    r"(?:\(\s*[\"'](?P<given>[^\"'\n]+)[\"']\s*\))?",
+    r"(?:[\w$.]+\()*require\(\s*[\"'](?P<name>[^\"'\n]+)[\"']\s*\)",
     re.MULTILINE,
 )
 _IMPORTED: Final = re.compile(
@@ -46,8 +46,14 @@ _PASSED_OVER: Final = re.compile(
 )
 _CATCHES: Final = re.compile(r"\bcatch\b")
 # What finds a package's addon, in build/ or prebuilds/, and throws where there is none.
-_FINDERS: Final = {"bindings", "node-gyp-build", "node-gyp-build-optional-packages"}
+_FINDER: Final = re.compile(
+    r"(?:\brequire\(\s*|^import\b[^;\"'()=]*\bfrom\s*)"
+    r"[\"'](?:bindings|node-gyp-build(?:-optional-packages)?)[\"']"
+    r"(?:\s*\)\(\s*[\"'](?P<given>[^\"'\n]+)[\"']\s*\))?",
+    re.MULTILINE,
+)
 _PREBUILDS: Final = "prebuilds"
+_INTERMEDIATE: Final = "obj.target"  # where node-gyp links before it copies
 
 
 def find_loaded(tree: Tree, target: Target) -> frozenset[str]:
@@ -99,16 +105,15 @@ class _Layer:
             yield from [path for path in places if path in self.files][:1]
 
     def required(self, path: str) -> Iterator[str]:
-        """Give the files that running one loads for certain."""
+        """Give the files that running one loads, or that it is of no use without."""
         content = self.files[path].content
         source = content.inflated().decode(errors="replace") if content else ""
         text = _PASSED_OVER.sub(lambda found: found["string"] or " ", source)
-        catches = _CATCHES.search(source) is not None
+        if not _CATCHES.search(source):
+            for match in _FINDER.finditer(text):
+                yield from self._found(path, match["given"] or "")
         for match in (*_REQUIRED.finditer(text), *_IMPORTED.finditer(text)):
-            name = match["name"]
-            if name in _FINDERS and not catches:
-                yield from self._found(path, match.groupdict().get("given") or "")
-            for place in _places(path, name):
+            for place in _places(path, match["name"]):
                 found = self._file(place)
                 if found:
                     yield found
@@ -143,6 +148,8 @@ class _Layer:
         """Say whether an addon suits the target and the name, by its place."""
         if place.startswith(f"{_PREBUILDS}/"):
             return named_for(place, self.target)
+        if f"/{_INTERMEDIATE}/" in place:
+            return False
         return not name or basename(place).removesuffix(_ADDON) == name.removesuffix(
             _ADDON
         )

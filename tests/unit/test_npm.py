@@ -29,6 +29,7 @@ from layerforge.target import Arch
 IMAGE = Image(id="sha256:1", name="build", arch=Arch.ARM64, glibc=(2, 34))
 CERTIFICATE = Path(__file__).parents[1] / "data" / "loopback.pem"
 FILES = {"package.json": b'{"name": "demo"}'}
+PATIENCE = 'fetch-retry-factor="2"\nfetch-retry-mintimeout="1000"\n'
 
 # Does as npm does, and says in its lock what it saw.
 PROGRAM = """
@@ -216,7 +217,19 @@ class TestLocalNpm:
 
         said = asked(registry="https://npm.test/", omit="dev", cpu="arm64")
 
-        assert said["npmrc"] == 'registry="https://npm.test/"\n'
+        assert said["npmrc"] == f'{PATIENCE}registry="https://npm.test/"\n'
+
+    def test_has_the_patience_that_its_user_set(
+        self, install: Callable[..., None]
+    ) -> None:
+        install()
+        own = {"fetch-retry-factor": "3", "fetch-retry-mintimeout": "50"}
+
+        said = asked(**own)
+
+        assert said["npmrc"] == (
+            'fetch-retry-factor="3"\nfetch-retry-mintimeout="50"\n'
+        )
 
     def test_has_no_settings_from_the_environment(
         self, install: Callable[..., None], monkeypatch: pytest.MonkeyPatch
@@ -358,7 +371,7 @@ class TestSecrets:
         settings = NpmSettings(values={"//npm.test/:_authToken": "secret"})
 
         assert npm_secrets(settings) == {
-            "npmrc": b'//npm.test/:_authToken="secret"\n',
+            "npmrc": f'//npm.test/:_authToken="secret"\n{PATIENCE}'.encode(),
             "environment": b"export npm_config_userconfig=/run/layerforge/npmrc\n",
         }
 

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, Final, Protocol
 
@@ -56,6 +56,9 @@ _NOT_FOR_LOCKS: Final = re.compile(
     r"|omit|only|optional|os|package-lock|package-lock-only|prefix|production"
     r"|save(-\w+)?|umask|user-agent|userconfig|workspaces?"
 )
+# Its own wait of 10 and 60 seconds, for each package in turn, is many minutes of
+# silence where there is no network.
+_PATIENCE: Final = {"fetch-retry-mintimeout": "1000", "fetch-retry-factor": "2"}
 _SPOKEN: Final = re.compile(r"(npm_.*|NODE_ENV|INIT_CWD)", re.IGNORECASE)
 _REMEDIES: Final = {
     "128": "See that git may read it here: git ls-remote ADDRESS",
@@ -117,8 +120,7 @@ class LocalNpm:
             scratch = Path(name)
             project = scratch / "files" / _project_folder(files)
             _write_all(files, project)
-            npmrc = dump_npmrc(self.settings, without=_unwanted(self.settings))
-            (scratch / "npmrc").write_text(npmrc, encoding="utf-8")
+            (scratch / "npmrc").write_text(_npmrc(self.settings), encoding="utf-8")
             answer = subprocess.run(
                 [*self.program, *command, *_OPTIONS],
                 capture_output=True,
@@ -254,7 +256,6 @@ def npm_secrets(settings: NpmSettings) -> dict[str, bytes]:
     """
     own = settings.authority.encode()
     bundle = own or read_bundle(settings.extra_ca or environments_bundle())
-    without = {*_unwanted(settings), "ca", "cache", "cafile"}
     variables = {"npm_config_userconfig": f"{SECRETS_FOLDER}/npmrc", **proxies()}
     if bundle:
         name = "npm_config_cafile" if own else "NODE_EXTRA_CA_CERTS"
@@ -264,15 +265,17 @@ def npm_secrets(settings: NpmSettings) -> dict[str, bytes]:
         for name, value in sorted(variables.items())
     )
     files = {
-        "npmrc": dump_npmrc(settings, without=without).encode(),
+        "npmrc": _npmrc(settings, "ca", "cache", "cafile").encode(),
         "ca.pem": bundle,
         "environment": "".join(lines).encode(),
     }
     return {name: data for name, data in files.items() if data}
 
 
-def _unwanted(settings: NpmSettings) -> set[str]:
-    return {key for key in settings.values if _NOT_FOR_LOCKS.fullmatch(key)}
+def _npmrc(settings: NpmSettings, *without: str) -> str:
+    unwanted = {key for key in settings.values if _NOT_FOR_LOCKS.fullmatch(key)}
+    told = replace(settings, values={**_PATIENCE, **settings.values})
+    return dump_npmrc(told, without={*unwanted, *without})
 
 
 def _installed() -> Sequence[tuple[str, ...]]:

@@ -28,7 +28,7 @@ from layerforge.lock import Lock, Pin
 from layerforge.manifest import BuildReport
 from layerforge.oversize import explain_size, refuse_hopeless
 from layerforge.pack import Pack
-from layerforge.plan import Job, held_lock, present_lock, whole_lock
+from layerforge.plan import Job, held_lock, nothing_in, present_lock, whole_lock
 from layerforge.records import remember_build
 from layerforge.strip import Stripped, difference, strip
 from layerforge.tree import FileEntry, Tree, refuse_difference, unite
@@ -114,7 +114,8 @@ def _make(job: Job, tools: Tools) -> Made:
     shaken = _shaken(_laid_out(left, job, tools), job, tools)
     united = _united(shaken.entries, job)
     if not united.entries:
-        raise _empty(job, lock)
+        nothing = nothing_in(job, lock)
+        raise VerifyError(f"{job}: {nothing.message}", remedy=nothing.remedy)
     _refuse_oversize(job, lock, united)
     trimmed = _trimmed(united, job, tools)
     return Made(
@@ -127,19 +128,6 @@ def _make(job: Job, tools: Tools) -> Made:
         united=united,
         trimmed=trimmed,
         tree=_with_bytecode(trimmed, job, lock, tools),
-    )
-
-
-def _empty(job: Job, lock: Lock) -> VerifyError:
-    bases = " and ".join(base.spec.name for base in job.bases)
-    if bases and not lock.pins:
-        return VerifyError(
-            f"{job}: nothing is in it: {bases} has all of it",
-            remedy=f"Take {bases} instead, or ask for more.",
-        )
-    return VerifyError(
-        f"{job}: nothing is in it, and Lambda takes no empty zip",
-        remedy="Ask for a package, or leave less out.",
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from layerforge.bases import without_provided
 from layerforge.ecosystems import ecosystem_of
 from layerforge.errors import LockError
+from layerforge.findings import Finding, Severity
 from layerforge.lock import Lock, Pin
 from layerforge.spec import LayerSpec
 from layerforge.store import Store
@@ -153,3 +154,19 @@ def check_lock(job: Job) -> Lock:
     lock = held_lock(job)
     ecosystem_of(job.target).check(lock, job.spec, job.target)
     return lock
+
+
+def nothing_in(job: Job, lock: Lock) -> Finding:
+    """Say why a layer is empty, and what helps."""
+    bases = " and ".join(base.spec.name for base in job.bases)
+    provided = bases and not lock.pins
+    return Finding(
+        check="empty",
+        severity=Severity.ERROR,
+        message=f"nothing is in it: {bases} has all of it"
+        if provided
+        else "nothing is in it, and Lambda takes no empty zip",
+        remedy=f"Take {bases} instead, or ask for more."
+        if provided
+        else "Ask for a package, or leave less out.",
+    )

@@ -31,7 +31,7 @@ from layerforge.findings import Finding, Severity, waive
 from layerforge.jobs import Selection, select_jobs
 from layerforge.limits import MAX_UNZIPPED
 from layerforge.lock import Lock
-from layerforge.plan import Job, check_lock
+from layerforge.plan import Job, check_lock, nothing_in
 from layerforge.spec import (
     ForeignLayer,
     FunctionSpec,
@@ -137,6 +137,7 @@ def _layer_standing(job: Job) -> Standing:
         zips=len(built.parts) or 1 if built else 1,
     )
     found = [
+        *_empty(job, lock),
         *_unweighed(job, lock, as_now=as_now),
         *judge_layer(standing, divided=job.spec.split),
     ]
@@ -171,6 +172,11 @@ def _refused(job: Job, error: LockError) -> Finding:
         message=error.message,
         remedy=remedy or f"Bring it up to date: {again}",
     )
+
+
+def _empty(job: Job, lock: Lock) -> Iterator[Finding]:
+    if not lock.pins and not include_signature(job.spec.include):
+        yield nothing_in(job, lock)
 
 
 def _unweighed(job: Job, lock: Lock, *, as_now: bool) -> Iterator[Finding]:
@@ -362,7 +368,7 @@ def _zip_size(path: Path) -> int:
     try:
         with zipfile.ZipFile(path) as archive:
             return sum(member.file_size for member in archive.infolist())
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise ConfigError(f"{path} is no zip, or a damaged one") from error
     except OSError as error:
         raise unreadable(error) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,9 @@ class Asked:
         """Say whether layerforge.toml has a part in the answer."""
         return self.waiving or self.most is None
 
-    def question(self, archive: Path, project: Project) -> Question:
+    def question(
+        self, archive: Path, project: Project, warn: Callable[[str], None]
+    ) -> Question:
         """Put the question to a zip, with what its manifest and its layer say."""
         manifest = read_manifest(archive)
         layer = project.layer(manifest.part_of or manifest.layer) if manifest else None
@@ -67,7 +69,7 @@ class Asked:
             only=self.only,
             most=self.most or (layer.max_unzipped if layer else None),
             waivers=waivers_for(manifest, project) if self.waiving else (),
-            bases=bases_of(archive, manifest),
+            bases=bases_of(archive, manifest, warn),
         )
 
 
@@ -89,13 +91,21 @@ def waivers_for(manifest: BuildReport | None, project: Project) -> tuple[Waiver,
     return layer.waivers if layer else project.waivers
 
 
-def bases_of(archive: Path, manifest: BuildReport | None) -> tuple[Path, ...]:
-    """Give the zips of the layers that one stands on, as far as they lie beside it."""
+def bases_of(
+    archive: Path, manifest: BuildReport | None, warn: Callable[[str], None]
+) -> tuple[Path, ...]:
+    """Give the zips beside one of the layers that it stands on; warn of those missing.
+
+    What such a layer has is then told as missing, and its imports fail.
+    """
     found: list[Path] = []
     for base in map(archive.with_name, manifest.provided_by if manifest else ()):
         report = read_manifest(base)
         found += outputs(base, report) if report else (base,)
-    return tuple(filter(Path.is_file, found))
+    missing = {path.name for path in found if not path.is_file()}
+    for name in sorted(missing):
+        warn(f"{shown_path(archive)} stands on {name}, which is not beside it")
+    return tuple(path for path in found if path.name not in missing)
 
 
 def error_of(findings: tuple[Finding, ...]) -> VerifyError | None:
@@ -185,7 +195,8 @@ def _tell(
         if is_package(archive):
             yield _tell_package(archive, read_package(archive), console)
         else:
-            for examined in examine(archive, asked.question(archive, project)):
+            question = asked.question(archive, project, console.warn)
+            for examined in examine(archive, question):
                 yield _tell_layer(archive, examined, console)
     except LayerforgeError as error:
         yield _Told(text="", document={}, error=error)

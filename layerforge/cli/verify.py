@@ -34,7 +34,6 @@ from layerforge.cli.static import (
 from layerforge.containers.service import Containers
 from layerforge.ecosystems import Tools
 from layerforge.errors import ConfigError, LayerforgeError, VerifyError
-from layerforge.events import Listener, Noted
 from layerforge.examination import examine_tree, read_bases, read_layer
 from layerforge.fields import Wrong, a_size
 from layerforge.findings import Finding, Waiver
@@ -44,6 +43,7 @@ from layerforge.reports.columns import counted
 from layerforge.reports.paths import shown_path
 from layerforge.spec import Project
 from layerforge.target import Target
+from layerforge.tree import FileEntry
 
 if TYPE_CHECKING:
     from layerforge.probe import ProbeReport
@@ -62,6 +62,16 @@ class _Size(click.ParamType[int]):
             return a_size(int(given) if given.isdecimal() else given)
         except Wrong as wrong:
             self.fail(f"{value!r} is not {wrong.expected}", param, ctx)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layer:
+    """A zip, what was told of it when it was built, and the files that lie below it."""
+
+    archive: Path
+    manifest: BuildReport | None
+    bases: tuple[FileEntry, ...]
+    waivers: tuple[Waiver, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,13 +186,18 @@ def _each(
     manifest = read_manifest(archive)
     try:
         targets = _targets(archive, options["runtime"], options["arch"], manifest)
+        layer = _Layer(
+            archive=archive,
+            manifest=manifest,
+            bases=tuple(read_bases(bases_of(archive, manifest, console.warn))),
+            waivers=() if options["no_waivers"] else waivers_for(manifest, project),
+        )
     except LayerforgeError as error:
         yield _refused(archive, {}, error, console), error
         return
-    waivers = () if options["no_waivers"] else waivers_for(manifest, project)
     for target in targets:
         try:
-            verified = _verified(archive, target, waivers, options, tools)
+            verified = _verified(layer, target, options, tools)
         except LayerforgeError as error:
             yield _refused(archive, {}, error, console), error
             continue
@@ -204,17 +219,12 @@ def _refused(
 
 
 def _verified(
-    archive: Path,
-    target: Target,
-    waivers: Sequence[Waiver],
-    options: dict[str, Any],
-    tools: Tools,
+    layer: _Layer, target: Target, options: dict[str, Any], tools: Tools
 ) -> _Verified:
     from layerforge.probe import probe_zip  # noqa: PLC0415 - nothing static needs it
 
-    manifest = read_manifest(archive)
+    archive, manifest, bases = layer.archive, layer.manifest, layer.bases
     tree = read_layer(archive)
-    bases = read_bases(_bases_beside(archive, manifest, tools.listen))
     whole = above(bases, tree)
     with tempfile.TemporaryDirectory(prefix="layerforge-") as folder:
         # What a layer stands on is there when a function imports it.
@@ -228,20 +238,8 @@ def _verified(
             local=options["local"],
             shaken=manifest is not None and manifest.shaken,
         )
-    findings = examine_tree(archive, tree, target, waivers, bases)
+    findings = examine_tree(archive, tree, target, layer.waivers, bases)
     return _Verified(target=target, findings=findings, probe=probe)
-
-
-def _bases_beside(
-    archive: Path, manifest: BuildReport | None, listen: Listener
-) -> tuple[Path, ...]:
-    """Give the zips of the layers below; say which are missing, and imports fail."""
-    found = bases_of(archive, manifest)
-    named = manifest.provided_by if manifest else ()
-    for name in sorted({*named} - {path.name for path in found}):
-        message = f"{shown_path(archive)} stands on {name}, which is not beside it"
-        listen(Noted(message=message, warning=True))
-    return found
 
 
 def _targets(

@@ -22,6 +22,7 @@ _STATES: Final = {
     "lock-missing": "no lock",
     "lock-stale": "stale lock",
     "size": "too large",
+    "empty": "empty",
     "budget": "too large",
     "layer-count": "too many layers",
     "near-limit": "near the limit",

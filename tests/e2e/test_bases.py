@@ -118,11 +118,20 @@ def test_a_layer_of_which_its_base_has_all_is_refused(based: Program) -> None:
     based.write("layerforge.toml", PROJECT.replace('["demo"]', '["helper"]'))
 
     built = based("build", "web")
+    checked = based("check", "web")
 
-    assert built.status == 5
+    assert (built.status, checked.status) == (5, 5)
     assert built.stderr.splitlines()[-2:] == [
         "error: web for python3.12-x86_64: nothing is in it: base has all of it",
         "try: Take base instead, or ask for more.",
+    ]
+    assert checked.stdout.splitlines()[-6:] == [
+        "",
+        "error[empty]: web for python3.12-x86_64",
+        "  nothing is in it: base has all of it",
+        "  try: Take base instead, or ask for more.",
+        "",
+        "1 error",
     ]
 
 
@@ -142,12 +151,13 @@ def test_a_base_that_is_not_beside_is_named_before_imports_fail(
     assert based("build").status == 0
     (based.folder / f"dist/base-{TARGET}.zip").unlink()
 
-    ran = based("verify", f"dist/web-{TARGET}.zip", "--local")
+    for how in ("--local", "--static"):
+        ran = based("verify", f"dist/web-{TARGET}.zip", how)
 
-    assert (
-        f"warning: dist/web-{TARGET}.zip stands on base-{TARGET}.zip, which is not "
-        "beside it\n"
-    ) in ran.stderr
+        assert (
+            f"warning: dist/web-{TARGET}.zip stands on base-{TARGET}.zip, which is "
+            "not beside it\n"
+        ) in ran.stderr
 
 
 def test_fresh_locks_pass_the_check(based: Program) -> None:

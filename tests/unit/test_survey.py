@@ -369,6 +369,21 @@ def test_code_that_is_no_zip_is_an_error_of_its_function(
     assert checked.status(strict=False) == 5
 
 
+def test_a_zip_with_names_that_nobody_can_read_is_an_error_of_its_function(
+    write: Write, tmp_path: Path
+) -> None:
+    write('[functions.api]\ncode = "api.zip"\n', demo=1)
+    with zipfile.ZipFile(tmp_path / "api.zip", "w") as archive:
+        archive.writestr("\u00e9.py", b"")
+    told = (tmp_path / "api.zip").read_bytes()
+    (tmp_path / "api.zip").write_bytes(told.replace("\u00e9".encode(), b"\xff\xff"))
+
+    [(check_id, severity, message, _)] = found(check(tmp_path, "api"))
+
+    assert (check_id, severity) == ("code", Severity.ERROR)
+    assert message.endswith("api.zip is no zip, or a damaged one")
+
+
 def test_code_that_is_no_file_is_an_error_of_its_function(
     write: Write, tmp_path: Path
 ) -> None:

@@ -44,6 +44,12 @@ _DAMAGED: Final = (
 _SYSTEMS: Final = {"Mach-O": "macOS", "PE": "Windows"}
 # Names by which Linux is asked for native code; Windows' .pyd is none of them.
 _LOADED: Final = re.compile(r".+\.(?:so(?:\.[\d.]+)?|node)")
+# What stands in for a link to a library, as in "INPUT(libtbb.so.12)", for linkers
+# alone: https://sourceware.org/binutils/docs/ld/File-Commands.html
+_LINKER_SCRIPT: Final = re.compile(
+    rb"\s*(?:/\*.*?\*/\s*)*(?:INPUT|GROUP|OUTPUT_FORMAT)\s*\(", re.DOTALL
+)
+_LONGEST_SCRIPT: Final = 4096  # bytes
 
 _ADDON: Final = ".node"
 _MODULES: Final = "node_modules/"
@@ -250,7 +256,13 @@ def _has_name(entry: FileEntry) -> bool:
 
 
 def _is_linuxs(entry: FileEntry) -> bool:
-    return entry.elf is not None or entry.content is None
+    content = entry.content
+    if entry.elf is not None or content is None:
+        return True
+    return (
+        content.size < _LONGEST_SCRIPT
+        and _LINKER_SCRIPT.match(content.inflated()) is not None
+    )
 
 
 def _modules(tree: Tree, target: Target) -> frozenset[str]:

@@ -121,6 +121,17 @@ def test_what_has_the_name_of_native_code_and_is_none_is_warned_of(
     ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"INPUT (libtbb.so.12)\n",
+        b"/* GNU ld script */\nOUTPUT_FORMAT(elf64-x86-64)\nGROUP ( libx.so.1 )\n",
+    ],
+)
+def test_a_script_for_linkers_is_no_such_file(tmp_path: Path, text: bytes) -> None:
+    assert findings(make_entry(tmp_path, "python/x.libs/libtbb.so", text)) == []
+
+
 def test_a_link_with_the_name_of_native_code_is_no_such_file() -> None:
     link = FileEntry(path="lib/libx.so", origin="", link="libx.so.1")
 

@@ -260,7 +260,8 @@ def _is_linuxs(entry: FileEntry) -> bool:
     if entry.elf is not None or content is None:
         return True
     return (
-        content.size < _LONGEST_SCRIPT
+        not entry.foreign
+        and content.size < _LONGEST_SCRIPT
         and _LINKER_SCRIPT.match(content.inflated()) is not None
     )
 

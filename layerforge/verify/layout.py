@@ -268,34 +268,24 @@ def _check_lengths(tree: Tree) -> Iterator[Finding]:
 
 def _check_case(tree: Tree) -> Iterator[Finding]:
     first: dict[str, str] = {}
-    clashes: list[tuple[str, str]] = []
     for entry in tree:
         other = first.setdefault(_folded(entry.path), entry.path)
         if other != entry.path:
-            clashes.append((other, entry.path))
-    if not clashes:
-        return
-    one, other = clashes[0]
-    others = len(clashes) - 1
-    do = "does" if others == 1 else "do"
-    more = f", and so {do} {others:,} more" if others else ""
-    yield Finding(
-        check="case",
-        severity=Severity.WARNING,
-        path=other,
-        message=f"differs from {_difference(one, other)} alone{more}: Lambda keeps "
-        "both, macOS and Windows unpack one of them",
-        remedy="Leave one out with exclude, or rename it.",
-    )
+            yield Finding(
+                check="case",
+                severity=Severity.WARNING,
+                path=entry.path,
+                message="differs from another file in "
+                f"{_difference(other, entry.path)} alone: Lambda keeps both, macOS and "
+                "Windows unpack one of them",
+                remedy="Leave one out with exclude, or rename it.",
+            )
 
 
 def _difference(one: str, other: str) -> str:
-    """Say in what two names differ that a file system may take for one.
-
-    Where they are shown alike, no person can tell them apart by the name.
-    """
+    """Say in what two names differ that a file system may take for one."""
     forms = {unicodedata.normalize("NFC", name) for name in (one, other)}
-    return f"{one} in case" if len(forms) > 1 else "another in the encoding of accents"
+    return "case" if len(forms) > 1 else "the encoding of accents"
 
 
 def _folded(path: str) -> str:

@@ -6,7 +6,7 @@ other builders keep what their disk had.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,30 +60,18 @@ def verify_permissions(members: Iterable[Member]) -> Iterator[Finding]:
     """Find modes that keep functions out; a member without one gets a default."""
     known = [one for one in members if one.mode and not one.is_link]
     for need in _NEEDS:
-        lacking = [
-            one
-            for one in known
-            if need.concerns(one) and one.mode & need.bits != need.bits
-        ]
-        if lacking:
-            yield _finding(need, lacking)
+        for one in known:
+            if need.concerns(one) and one.mode & need.bits != need.bits:
+                yield Finding(
+                    check="permissions",
+                    severity=need.severity,
+                    path=one.path,
+                    message=f"has mode {one.mode & 0o777:03o}: {need.problem}",
+                    remedy="Zip it with modes 644 and 755 (chmod -R a+rX .), or have "
+                    "layerforge build it.",
+                )
 
 
 def _is_program(member: Member) -> bool:
     folder, _, name = member.name.rpartition("/")
     return bool(name) and f"{folder}/" in _PROGRAMS
-
-
-def _finding(need: _Need, lacking: Sequence[Member]) -> Finding:
-    first = lacking[0]
-    others = len(lacking) - 1
-    has = "has" if others == 1 else "have"
-    more = f" (and so {has} {others:,} more)" if others else ""
-    return Finding(
-        check="permissions",
-        severity=need.severity,
-        path=first.path,
-        message=f"has mode {first.mode & 0o777:03o}: {need.problem}{more}",
-        remedy="Zip it with modes 644 and 755 (chmod -R a+rX .), or have layerforge "
-        "build it.",
-    )

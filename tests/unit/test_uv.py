@@ -12,6 +12,7 @@ import pytest
 from layerforge.ecosystems.python.requirements import Asked
 from layerforge.ecosystems.python.uv import Unresolved, Uv
 from layerforge.errors import LockError
+from layerforge.events import Event, Noted
 from layerforge.indexes import IndexSettings
 from layerforge.lock import Pin
 from layerforge.target import Arch, Target, find_runtime
@@ -116,6 +117,18 @@ class TestCompile:
         document = uv.compile(asked, TARGET, excluded=("old",))
 
         assert versions(document["packages"]) == {"base": "2.0", "new": "1.0"}
+
+    def test_tells_of_extras_that_do_not_exist(self, uv: Uv) -> None:
+        heard: list[Event] = []
+
+        document = replace(uv, listen=heard.append).compile(
+            Asked(requirements=("new[fast]",)), TARGET
+        )
+
+        assert versions(document["packages"]) == {"base": "2.0", "new": "1.0"}
+        assert heard == [
+            Noted(message="new 1.0 has no extra fast, which is asked for", warning=True)
+        ]
 
     def test_keeps_what_is_preferred(self, uv: Uv) -> None:
         asked = Asked(requirements=("base",))

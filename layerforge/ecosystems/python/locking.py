@@ -51,7 +51,12 @@ def make_lock(
     indexes = find_indexes(tools, asked.settings)
     file = spec.requirements.file
     folder = file.parent.resolve() if file else Path.cwd()
-    uv = Uv(indexes=indexes, cache=tools.store.root / "uv", folder=folder)
+    uv = Uv(
+        indexes=indexes,
+        cache=tools.store.root / "uv",
+        folder=folder,
+        listen=tools.listen,
+    )
     provided = provided_packages(spec, target)
     with open_client(indexes) as client:
         resolver = Resolver(uv=uv, client=client, target=target, provided=provided)

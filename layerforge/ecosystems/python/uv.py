@@ -18,6 +18,7 @@ from typing import Any, Final
 from layerforge.ecosystems.python.requirements import Asked
 from layerforge.ecosystems.python.tags import uv_platform
 from layerforge.errors import LockError
+from layerforge.events import Listener, Noted, silent
 from layerforge.indexes import IndexSettings, hide_credentials
 from layerforge.lock import Pin
 from layerforge.target import Target
@@ -38,11 +39,15 @@ class Unresolved(LockError):  # noqa: N818 - an answer of uv's, which is explain
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uv:
-    """How uv is to be run: where it looks for packages, and where it keeps them."""
+    """How uv is to be run: where it looks for packages, and where it keeps them.
+
+    ``listen`` hears of extras that are asked for and don't exist.
+    """
 
     indexes: IndexSettings
     cache: Path
     folder: Path
+    listen: Listener = silent
 
     def compile(
         self,
@@ -129,6 +134,9 @@ class Uv:
         )
         if answer.returncode:
             raise explain(hide_credentials(answer.stderr))
+        for package, version, extra in _NO_EXTRA.findall(answer.stderr):
+            message = f"{package} {version} has no extra {extra}, which is asked for"
+            self.listen(Noted(message=message, warning=True))
 
 
 def dump_preferences(pins: Sequence[Pin]) -> str:
@@ -144,6 +152,9 @@ def _write(path: Path, lines: Sequence[str]) -> str:
     return str(path)
 
 
+_NO_EXTRA: Final = re.compile(
+    r"The package `([^`=]+)==([^`]+)` does not have an extra named `([^`]+)`"
+)
 _CAUSE: Final = re.compile(r"cause: (.*?)(?:\n\s*\n|\Z)", re.DOTALL)
 _WHEELLESS: Final = re.compile(
     r"(?<=Wheels are required for `)[^`]+"

@@ -402,6 +402,23 @@ class TestConflicts:
             "Loosen one of these requirements, or take another target."
         )
 
+    def test_of_an_index_that_refuses_to_answer_ask_for_credentials(
+        self, resolver: Resolver, index: Index
+    ) -> None:
+        index.credentials = ("anna", "secret")
+
+        error = refused(resolver, "nowhere")
+
+        assert error.message == (
+            "python3.12-x86_64: nowhere is not in the index and the requirements ask "
+            "for nowhere. But not every index let itself be asked: "
+            f"{index.simple_url} (401 Unauthorized)."
+        )
+        assert error.remedy == (
+            "Give a user and password that may read it: in ~/.netrc, in the index's "
+            "address (https://USER:SECRET@HOST/...), or in a keyring."
+        )
+
     def test_of_a_name_that_nobody_knows_point_at_the_index(
         self, resolver: Resolver
     ) -> None:

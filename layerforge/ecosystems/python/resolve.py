@@ -199,6 +199,13 @@ class Resolver:
         if error.wheelless:
             reason = error.message.removeprefix(f"{self.target}: ")
             return self._no_wheel(error.wheelless[0], reason)
+        if error.closed:
+            return LockError(
+                f"{error.message} But not every index let itself be asked: "
+                f"{', '.join(error.closed)}.",
+                remedy="Give a user and password that may read it: in ~/.netrc, in "
+                "the index's address (https://USER:SECRET@HOST/...), or in a keyring.",
+            )
         if "is not in the index" in error.message:
             remedy = "See that the name is right, and the index: --extra-index-url."
         else:

@@ -30,11 +30,18 @@ _FINDING: Final = threading.Lock()
 
 
 class Unresolved(LockError):  # noqa: N818 - an answer of uv's, which is explained
-    """No versions satisfy the requirements; ``wheelless`` names have no wheels."""
+    """No versions satisfy the requirements.
 
-    def __init__(self, reason: str, wheelless: tuple[str, ...]) -> None:
+    ``wheelless`` names have no wheels; ``closed`` are indexes that want to know who
+    asks, with their answers: ``https://example.org/simple (401 Unauthorized)``.
+    """
+
+    def __init__(
+        self, reason: str, wheelless: tuple[str, ...], closed: tuple[str, ...]
+    ) -> None:
         super().__init__(reason)
         self.wheelless = wheelless
+        self.closed = closed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +159,7 @@ def _write(path: Path, lines: Sequence[str]) -> str:
     return str(path)
 
 
+_CLOSED: Final = re.compile(r"An index URL \(([^)]+)\) [^(]*\((40[13] [^)]+)\)")
 _NO_EXTRA: Final = re.compile(
     r"The package `([^`=]+)==([^`]+)` does not have an extra named `([^`]+)`"
 )
@@ -194,7 +202,11 @@ def _explain(subject: str, stderr: str) -> LockError:
         reason = re.sub(r"\s+", " ", cause[1]).strip()
         for long, short in _SHORTER:
             reason = re.sub(long, short, reason)
-        return Unresolved(f"{subject}: {reason}", tuple(_WHEELLESS.findall(stderr)))
+        return Unresolved(
+            f"{subject}: {reason}",
+            wheelless=tuple(_WHEELLESS.findall(stderr)),
+            closed=tuple(f"{url} ({why})" for url, why in _CLOSED.findall(stderr)),
+        )
     return LockError(
         f"{subject}: uv could not resolve:\n  {_told(stderr)}",
         remedy="See that the index can be reached: --index-url, proxy, CA bundle.",

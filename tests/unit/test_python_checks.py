@@ -378,9 +378,9 @@ def test_code_that_runs_at_every_cold_start_is_noted(tmp_path: Path) -> None:
 
 
 def test_long_code_is_cut(tmp_path: Path) -> None:
-    (found,) = startup(tmp_path, f"import {'a' * 100}")
+    (found,) = startup(tmp_path, f"import {'a' * 300}")
 
-    assert found.message == f"runs code at every cold start: import {'a' * 52}…"
+    assert found.message == f"runs code at every cold start: import {'a' * 192}…"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from layerforge.verify.layout import search_path
 
 _LONGEST: Final = 64 << 10  # bytes; a longer file is none of paths
 _RUN: Final = ("import ", "import\t")  # what site runs; all else are folders
-_SHOWN: Final = 60  # characters of a line
+_SHOWN: Final = 200  # characters of a line; setuptools has one of 151
 _EDITABLE: Final = "__editable__"  # how setuptools calls what pip install -e leaves
 
 

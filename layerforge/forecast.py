@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from layerforge.bases import Base, without_provided
-from layerforge.ecosystems import Tools, ecosystem_of
+from layerforge.ecosystems import ecosystem_of
 from layerforge.include import ORIGIN, read_includes
 from layerforge.limits import MAX_UNZIPPED, UNZIPPED_LIMIT
 from layerforge.lock import Lock
 from layerforge.pack import Pack
 from layerforge.plan import Job, held_lock, present_lock
 from layerforge.strip import strip
+from layerforge.tools import Tools
 from layerforge.tree import FileEntry
 from layerforge.trim import as_trimmed
 

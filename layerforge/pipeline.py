@@ -12,7 +12,7 @@ from itertools import chain
 from layerforge.audit import above, audit, refusal
 from layerforge.bases import Base, without_provided
 from layerforge.delivery import Made, deliver
-from layerforge.ecosystems import Tools, ecosystem_of
+from layerforge.ecosystems import ecosystem_of
 from layerforge.errors import (
     DamagedLockError,
     LockError,
@@ -31,6 +31,7 @@ from layerforge.pack import Pack
 from layerforge.plan import Job, held_lock, nothing_in, present_lock, whole_lock
 from layerforge.records import remember_build
 from layerforge.strip import Stripped, difference, strip
+from layerforge.tools import Tools
 from layerforge.tree import FileEntry, Tree, refuse_difference, unite
 from layerforge.trim import as_trimmed, trim_libraries
 from layerforge.verify import verify_size

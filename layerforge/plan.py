@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from layerforge.bases import without_provided
 from layerforge.ecosystems import ecosystem_of
@@ -11,9 +12,11 @@ from layerforge.errors import LockError
 from layerforge.findings import Finding, Severity
 from layerforge.lock import Lock, Pin
 from layerforge.spec import LayerSpec
-from layerforge.store import Store
 from layerforge.strip import Profile, Stripping, StripRule, rules_for
 from layerforge.target import Target
+
+if TYPE_CHECKING:  # start-up time
+    from layerforge.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,12 +17,13 @@ from typing import Final
 
 from layerforge.containers.image import Image
 from layerforge.containers.task import EngineError
-from layerforge.ecosystems import Tools, ecosystem_of
+from layerforge.ecosystems import ecosystem_of
 from layerforge.errors import VerifyError
 from layerforge.events import Noted
 from layerforge.imports import How, Import, Imported, Importer, Run
 from layerforge.loader import remedy_for
 from layerforge.target import Target
+from layerforge.tools import Tools
 from layerforge.tree import FileEntry, Tree
 
 _STRANGER: Final = 65534  # nobody's number

@@ -6,12 +6,12 @@ import tempfile
 from pathlib import Path
 
 from layerforge.archive import write_archive
-from layerforge.ecosystems import Tools
 from layerforge.errors import VerifyError
 from layerforge.events import Noted
 from layerforge.findings import Finding, Severity
 from layerforge.plan import Job
 from layerforge.probe import ProbeReport, ProbeResult, probe_zip
+from layerforge.tools import Tools
 from layerforge.tree import Tree
 
 

@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import tomli
 
 from layerforge.target import Target
-from layerforge.tree import FileEntry
+
+if TYPE_CHECKING:  # start-up time: rules and profiles are read without any files
+    from layerforge.tree import FileEntry
 
 _RULES_FILE: Final = Path(__file__).parent / "data" / "strip.toml"
 

@@ -33,7 +33,7 @@ from typing import Final
 
 from packaging.requirements import Requirement
 
-from layerforge.ecosystems import Tools, ecosystem_of
+from layerforge.ecosystems import ecosystem_of
 from layerforge.errors import LayerforgeError
 from layerforge.spec import LayerSpec, Requirements
 from layerforge.store import Store, default_folder
@@ -46,6 +46,7 @@ from layerforge.strip import (
     strip,
 )
 from layerforge.target import Target, find_arch, find_runtime
+from layerforge.tools import Tools
 from layerforge.tree import FileEntry, unite
 from layerforge.trim import trim_libraries
 

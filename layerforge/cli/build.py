@@ -21,7 +21,6 @@ from layerforge.cli.options import (
     store_options,
     tools_of,
 )
-from layerforge.ecosystems import Tools
 from layerforge.errors import LayerforgeError
 from layerforge.findings import idle
 from layerforge.manifest import BuildReport, outputs, read_manifest, to_document
@@ -30,6 +29,7 @@ from layerforge.project import find_project
 from layerforge.records import last_build
 from layerforge.reports.paths import shown_path
 from layerforge.reports.sizes import parts_table, size_table
+from layerforge.tools import Tools
 
 # What has a build be of some layers or targets, so that others may need a waiver.
 _CHOOSING: Final = ("names", "requirements", "package_json", "runtime", "arch")

@@ -20,13 +20,13 @@ from layerforge.cli.options import (
     store_options,
     tools_of,
 )
-from layerforge.ecosystems import Tools
 from layerforge.lock import Lock
 from layerforge.pipeline import lock_layer
 from layerforge.plan import Job, check_lock
 from layerforge.project import find_project
 from layerforge.reports.locks import lock_document, lock_line
 from layerforge.reports.paths import shown_path
+from layerforge.tools import Tools
 
 _AT_ONCE = 4  # uv waits for the index most of its time
 

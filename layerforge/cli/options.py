@@ -6,19 +6,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from layerforge.cli.console import Console
-from layerforge.ecosystems import Tools
-from layerforge.indexes import IndexSettings
 from layerforge.jobs import Selection, select_jobs
 from layerforge.plan import Job
 from layerforge.project import find_project
 from layerforge.spec import Project
-from layerforge.store import Store, default_folder
 from layerforge.strip import Profile
+
+if TYPE_CHECKING:  # start-up time
+    from layerforge.store import Store
+    from layerforge.tools import Tools
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -109,6 +110,8 @@ def console_of(options: dict[str, Any]) -> Console:
 
 def store_of(options: dict[str, Any]) -> Store:
     """Take the store's option out of a command's."""
+    from layerforge.store import Store, default_folder  # noqa: PLC0415 - as below
+
     return Store(options.pop("cache_dir") or default_folder())
 
 
@@ -144,7 +147,10 @@ def tools_of(
     options: dict[str, Any], console: Console, project: Project
 ) -> Iterator[Tools]:
     """Take the options of store, indexes and containers; give tools while they last."""
-    from layerforge.containers.service import Containers  # noqa: PLC0415 - few ask
+    # Many commands have no use for these, and they cost start-up time.
+    from layerforge.containers.service import Containers  # noqa: PLC0415
+    from layerforge.indexes import IndexSettings  # noqa: PLC0415
+    from layerforge.tools import Tools  # noqa: PLC0415
 
     image = options.pop("image")
     settings = project.containers

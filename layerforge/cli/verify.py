@@ -32,7 +32,6 @@ from layerforge.cli.static import (
     waivers_for,
 )
 from layerforge.containers.service import Containers
-from layerforge.ecosystems import Tools
 from layerforge.errors import ConfigError, LayerforgeError, VerifyError
 from layerforge.examination import examine_tree, read_bases, read_layer
 from layerforge.fields import Wrong, a_size
@@ -43,6 +42,7 @@ from layerforge.reports.columns import counted
 from layerforge.reports.paths import shown_path
 from layerforge.spec import Project
 from layerforge.target import Target
+from layerforge.tools import Tools
 from layerforge.tree import FileEntry
 
 if TYPE_CHECKING:

@@ -3,43 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from layerforge.containers.service import Containers
-from layerforge.containers.settings import SystemPackages
-from layerforge.events import Listener, silent
-from layerforge.findings import Finding
-from layerforge.indexes import IndexSettings
-from layerforge.lock import Lock, Pin
-from layerforge.spec import LayerSpec
-from layerforge.store import Store
-from layerforge.target import Target
-from layerforge.tree import FileEntry, Tree
-
 if TYPE_CHECKING:  # each costs start-up time
     from layerforge.bases import Base
     from layerforge.containers.image import Image
+    from layerforge.containers.settings import SystemPackages
+    from layerforge.findings import Finding
     from layerforge.imports import Importer
+    from layerforge.lock import Lock, Pin
     from layerforge.pack import Pack
+    from layerforge.spec import LayerSpec
+    from layerforge.target import Target
+    from layerforge.tools import Tools
+    from layerforge.tree import FileEntry, Tree
     from layerforge.weighed import Weighed
 
 _MODULES: Final = {
     "node": "layerforge.ecosystems.node",
     "python": "layerforge.ecosystems.python",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
-    """What doing needs besides values: the store, indexes, engines, whom to tell."""
-
-    store: Store
-    indexes: IndexSettings = field(default_factory=IndexSettings)
-    containers: Containers = field(default_factory=Containers)
-    listen: Listener = silent
 
 
 class Ecosystem(Protocol):

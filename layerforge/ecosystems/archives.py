@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from layerforge.client import Client
-from layerforge.ecosystems import Tools
 from layerforge.fetch import Download, fetch
 from layerforge.lock import Pin
 from layerforge.pack import Pack
+from layerforge.tools import Tools
 
 CONNECTIONS: Final = 8
 # A reader may hold a whole library: so few that memory stays bounded.

@@ -14,7 +14,6 @@ from layerforge.archives.zips import index_zip
 from layerforge.audit import audit
 from layerforge.containers.service import Containers
 from layerforge.containers.settings import ContainerSettings
-from layerforge.ecosystems import Tools
 from layerforge.findings import Severity, Waiver
 from layerforge.pipeline import build_layer
 from layerforge.plan import Job
@@ -22,6 +21,7 @@ from layerforge.probe import probe_zip
 from layerforge.spec import LayerSpec, Requirements
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
+from layerforge.tools import Tools
 from layerforge.tree import FileEntry, Tree, unite
 from tests.elf_files import Workshop
 from tests.entries import make_entry

@@ -18,7 +18,6 @@ import pytest
 from layerforge.client import Client
 from layerforge.containers.service import Containers
 from layerforge.containers.settings import ContainerSettings, SystemPackages
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.locking import make_lock
 from layerforge.ecosystems.python.sdist import Compiler
 from layerforge.errors import BuildError, LayerforgeError
@@ -29,6 +28,7 @@ from layerforge.pack import Pack
 from layerforge.spec import LayerSpec, Requirements
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
+from layerforge.tools import Tools
 from layerforge.tree import Tree
 from layerforge.verify import verify
 

@@ -8,12 +8,12 @@ import pytest
 
 from layerforge.containers.service import Containers
 from layerforge.containers.settings import ContainerSettings
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python import bytecode
 from layerforge.ecosystems.python.bytecode import add_bytecode, choose_interpreter
 from layerforge.errors import BuildError
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
+from layerforge.tools import Tools
 from layerforge.tree import FileEntry
 
 pytestmark = pytest.mark.docker

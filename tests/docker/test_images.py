@@ -17,9 +17,10 @@ from layerforge.containers.service import Containers
 from layerforge.containers.settings import ContainerSettings, SystemPackages
 from layerforge.containers.streams import ImageBuild, build
 from layerforge.containers.task import ImageError, Task, TaskError
-from layerforge.ecosystems import Tools, ecosystem_of
+from layerforge.ecosystems import ecosystem_of
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
+from layerforge.tools import Tools
 
 pytestmark = pytest.mark.docker
 

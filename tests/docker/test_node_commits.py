@@ -16,13 +16,13 @@ import pytest
 
 from layerforge.containers.service import Containers
 from layerforge.containers.settings import ContainerSettings
-from layerforge.ecosystems import Tools
 from layerforge.events import Event, Finished
 from layerforge.jobs import Selection, select_jobs
 from layerforge.pipeline import build_layer
 from layerforge.plan import Job
 from layerforge.spec import Project
 from layerforge.store import Store
+from layerforge.tools import Tools
 from tests.registry import lock_of
 
 # The packages of the build image come from the system's own servers.

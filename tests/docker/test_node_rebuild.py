@@ -17,7 +17,6 @@ import pytest
 from layerforge.containers.service import Containers
 from layerforge.containers.settings import ContainerSettings, SystemPackages
 from layerforge.containers.task import Task, TaskError
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.npmrc import NpmSettings
 from layerforge.ecosystems.node.packagelock import Dependency, Group, Package, Source
 from layerforge.ecosystems.node.rebuild import Rebuilder
@@ -28,6 +27,7 @@ from layerforge.events import Event, Finished
 from layerforge.pack import Pack
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
+from layerforge.tools import Tools
 from tests.elf_files import TEXT, make_elf, set_field
 
 # The packages of the build image come from the system's own servers.

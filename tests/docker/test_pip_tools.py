@@ -9,7 +9,6 @@ import pytest
 
 from layerforge.containers.service import Containers
 from layerforge.containers.settings import ContainerSettings
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.locking import make_lock
 from layerforge.errors import LockError
 from layerforge.indexes import IndexSettings
@@ -17,6 +16,7 @@ from layerforge.lock import Lock
 from layerforge.spec import LayerSpec, Requirements
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
+from layerforge.tools import Tools
 
 pytestmark = [pytest.mark.docker, pytest.mark.network]
 

@@ -14,12 +14,12 @@ from layerforge.archives.zips import index_zip
 from layerforge.cli import group
 from layerforge.containers.service import Containers
 from layerforge.containers.settings import ContainerSettings
-from layerforge.ecosystems import Tools
 from layerforge.errors import VerifyError
 from layerforge.imports import How
 from layerforge.probe import ProbeReport, probe_zip
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
+from layerforge.tools import Tools
 from layerforge.tree import Tree
 
 pytestmark = pytest.mark.docker

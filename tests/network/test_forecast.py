@@ -11,7 +11,6 @@ from typing import Final
 
 import pytest
 
-from layerforge.ecosystems import Tools
 from layerforge.forecast import Forecast, forecast_layer
 from layerforge.jobs import Selection, select_forecasts, select_jobs
 from layerforge.manifest import BuildReport
@@ -19,6 +18,7 @@ from layerforge.pipeline import build_layer
 from layerforge.project import find_project
 from layerforge.store import Store
 from layerforge.strip import Profile
+from layerforge.tools import Tools
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 

@@ -20,7 +20,6 @@ from typing import Final
 import pytest
 
 from layerforge.archives.zips import index_zip
-from layerforge.ecosystems import Tools
 from layerforge.findings import Severity
 from layerforge.jobs import Selection, select_jobs
 from layerforge.limits import UNZIPPED_LIMIT
@@ -32,6 +31,7 @@ from layerforge.recipes import find_recipe, recipe_names
 from layerforge.spec import LayerSpec, Project
 from layerforge.store import Store
 from layerforge.strip import Profile
+from layerforge.tools import Tools
 from layerforge.tree import Tree
 
 pytestmark = [

@@ -13,7 +13,6 @@ from typing import Final
 
 import pytest
 
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.shake import shake
 from layerforge.errors import BuildError
 from layerforge.events import Event, Noted
@@ -21,6 +20,7 @@ from layerforge.include import ORIGIN
 from layerforge.spec import LayerSpec
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
+from layerforge.tools import Tools
 from tests.elf_files import TEXT, make_elf
 from tests.entries import make_entry
 

@@ -23,7 +23,6 @@ from typing import Final
 
 import pytest
 
-from layerforge.ecosystems import Tools
 from layerforge.findings import Severity
 from layerforge.jobs import Selection, select_jobs
 from layerforge.limits import UNZIPPED_LIMIT
@@ -34,6 +33,7 @@ from layerforge.recipes import find_recipe, recipe_names
 from layerforge.spec import LayerSpec, Project, Requirements
 from layerforge.store import Store
 from layerforge.strip import Profile
+from layerforge.tools import Tools
 
 pytestmark = [
     pytest.mark.network,

@@ -20,7 +20,6 @@ from packaging.version import Version
 from uv import find_uv_bin
 
 from layerforge.client import Client
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.agreement import loads
 from layerforge.ecosystems.python.artifacts import learn_wheels
 from layerforge.ecosystems.python.locking import make_lock
@@ -32,6 +31,7 @@ from layerforge.lock import Lock, dump_lock
 from layerforge.spec import LayerSpec, Requirements
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
+from layerforge.tools import Tools
 from tests.servers import Index
 from tests.wheels import make_wheel
 

@@ -16,13 +16,13 @@ from cyclonedx.validation.json import JsonStrictValidator
 from layerforge.archives.zips import index_zip
 from layerforge.documents.licence_texts import licence_texts_path
 from layerforge.documents.sbom import sbom_path
-from layerforge.ecosystems import Tools
 from layerforge.inventory import packages_in
 from layerforge.jobs import Selection, select_jobs
 from layerforge.pipeline import build_layer
 from layerforge.plan import Job
 from layerforge.project import find_project
 from layerforge.store import Store
+from layerforge.tools import Tools
 
 pytestmark = pytest.mark.network
 

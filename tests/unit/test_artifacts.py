@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from layerforge.client import Client
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.artifacts import (
     fetch_packs,
     learn_wheels,
@@ -24,6 +23,7 @@ from layerforge.lock import Lock, Pin
 from layerforge.spec import LayerSpec, Requirements
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
+from layerforge.tools import Tools
 from tests.servers import Index
 from tests.wheels import make_wheel
 

@@ -10,7 +10,6 @@ import pytest
 
 from layerforge.containers.service import Containers
 from layerforge.containers.settings import ContainerSettings
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python import bytecode
 from layerforge.ecosystems.python.bytecode import (
     add_bytecode,
@@ -21,6 +20,7 @@ from layerforge.ecosystems.python.interpreters import Interpreter, find_interpre
 from layerforge.errors import BuildError, LockError
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
+from layerforge.tools import Tools
 from layerforge.tree import FileEntry
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -10,7 +10,6 @@ from typing import Any, Final
 import pytest
 
 from layerforge.containers.task import EngineError
-from layerforge.ecosystems import Tools
 from layerforge.errors import ConfigError, LockError
 from layerforge.events import Event, Noted
 from layerforge.forecast import (
@@ -30,6 +29,7 @@ from layerforge.project import find_project
 from layerforge.reports.forecast import forecast_document, forecast_tables, refusal
 from layerforge.spec import LayerSpec
 from layerforge.store import Store
+from layerforge.tools import Tools
 from layerforge.tree import Content, FileEntry
 from tests.elf_files import ALLOC, DATA, SYMTAB, TEXT, Part, make_elf
 from tests.servers import Index

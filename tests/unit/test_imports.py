@@ -32,7 +32,7 @@ bases containers findings store
 archives fetch imports manifest pack spec trim waivers
 archive functions include inventory ledger publication verify
 difference project split weighed
-recipes
+recipes tools
 ecosystems
 audit ecosystems.python ecosystems.node plan probe
 documents examination forecast jobs oversize proof records

@@ -12,7 +12,6 @@ import pytest
 from layerforge.containers.service import Containers
 from layerforge.containers.settings import ContainerSettings, SystemPackages
 from layerforge.containers.task import EngineError
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node import install_scripts
 from layerforge.ecosystems.node.install_scripts import (
     Known,
@@ -29,6 +28,7 @@ from layerforge.pack import Pack
 from layerforge.spec import Script
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
+from layerforge.tools import Tools
 from layerforge.tree import FileEntry
 from tests.entries import make_entry
 

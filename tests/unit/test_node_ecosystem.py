@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from layerforge.ecosystems import Tools, ecosystem_of
+from layerforge.ecosystems import ecosystem_of
 from layerforge.errors import BuildError, ConfigError, LockError
 from layerforge.events import Event, Noted
 from layerforge.findings import Severity
@@ -26,6 +26,7 @@ from layerforge.records import last_build
 from layerforge.spec import LayerSpec
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
+from layerforge.tools import Tools
 from tests.registry import integrity_of, lock_of, make_tarball
 
 ARM: Final = Target(runtime=find_runtime("nodejs22.x"), arch=Arch.ARM64)

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import pytest
 
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.locking import make_lock
 from layerforge.errors import LockError, UnsuitableLockError
 from layerforge.events import Event, Noted
@@ -21,6 +20,7 @@ from layerforge.plan import Job
 from layerforge.spec import LayerSpec, Requirements
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
+from layerforge.tools import Tools
 from tests.registry import integrity_of, lock_of, make_tarball
 
 ARM: Final = Target(runtime=find_runtime("nodejs22.x"), arch=Arch.ARM64)

@@ -16,10 +16,10 @@ from typing import Final
 
 import pytest
 
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.nodejs import find_node
 from layerforge.errors import ArchiveError, BuildError
 from layerforge.store import Store
+from layerforge.tools import Tools
 from tests.servers import Fault, Index
 
 MACHINES: Final = {"x86_64": "x64", "aarch64": "arm64", "arm64": "arm64"}

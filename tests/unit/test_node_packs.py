@@ -14,7 +14,6 @@ import pytest
 from layerforge.containers.service import Containers
 from layerforge.containers.settings import ContainerSettings
 from layerforge.containers.task import EngineError
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.installation import read_installation, to_lock
 from layerforge.ecosystems.node.packs import obtain_packs
 from layerforge.errors import ArchiveError, BuildError
@@ -23,6 +22,7 @@ from layerforge.pack import Pack
 from layerforge.spec import LayerSpec, Requirements, Script
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
+from layerforge.tools import Tools
 from tests.registry import integrity_of, lock_of, make_tarball
 
 ARM: Final = Target(runtime=find_runtime("nodejs22.x"), arch=Arch.ARM64)

@@ -17,13 +17,13 @@ import pytest
 
 from layerforge import imports
 from layerforge.archives.zips import index_zip
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node import probing
 from layerforge.errors import BuildError
 from layerforge.imports import How
 from layerforge.probe import ProbeReport, ProbeResult, probe_zip
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime, load_runtimes
+from layerforge.tools import Tools
 from layerforge.tree import Tree
 
 

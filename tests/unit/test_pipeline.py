@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from layerforge.ecosystems import Tools
 from layerforge.errors import BuildError, LockError, VerifyError
 from layerforge.events import Event, Noted
 from layerforge.indexes import IndexSettings
@@ -26,6 +25,7 @@ from layerforge.records import last_build
 from layerforge.spec import Include, LayerSpec
 from layerforge.store import Store
 from layerforge.strip import Profile
+from layerforge.tools import Tools
 from tests.elf_files import DATA, DEBUG, TEXT, make_elf
 from tests.wheels import make_wheel
 

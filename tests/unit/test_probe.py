@@ -22,7 +22,6 @@ from layerforge.archives.zips import index_zip
 from layerforge.containers.image import Image
 from layerforge.containers.service import Containers
 from layerforge.containers.task import EngineError
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python import probing
 from layerforge.ecosystems.python.interpreters import Interpreter
 from layerforge.errors import BuildError, VerifyError
@@ -31,6 +30,7 @@ from layerforge.imports import How, Import, Imported, read_run
 from layerforge.probe import ProbeReport, ProbeResult, judge, probe_zip, write_tar
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
+from layerforge.tools import Tools
 from layerforge.tree import Tree
 from tests.elf_files import DATA, TEXT, make_elf, set_field
 

@@ -8,7 +8,6 @@ from typing import Final
 
 import pytest
 
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.agreement import check_complete
 from layerforge.ecosystems.node.lockfiles import load_package_lock
 from layerforge.ecosystems.node.nft import Missing, Trace
@@ -18,6 +17,7 @@ from layerforge.events import Noted
 from layerforge.spec import LayerSpec
 from layerforge.store import Store
 from layerforge.target import Arch, Target, find_runtime
+from layerforge.tools import Tools
 from layerforge.tree import FileEntry, Tree, unite
 from tests.elf_files import TEXT, make_elf
 from tests.entries import make_entry

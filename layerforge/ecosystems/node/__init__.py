@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from layerforge.containers.settings import SystemPackages
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.installation import read_installation, to_lock
 from layerforge.ecosystems.node.ledgerfile import (
     parse_ledger,
@@ -32,6 +31,7 @@ from layerforge.findings import Finding
 from layerforge.lock import Lock, Pin
 from layerforge.spec import LayerSpec
 from layerforge.target import Target
+from layerforge.tools import Tools
 from layerforge.tree import FileEntry, Tree, same_file
 
 if TYPE_CHECKING:  # each costs start-up time

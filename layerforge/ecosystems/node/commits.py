@@ -15,7 +15,6 @@ from typing import Final
 from layerforge.containers.image import Image
 from layerforge.containers.settings import SystemPackages
 from layerforge.containers.task import EngineError, ImageError, Task
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.npm import npm_secrets
 from layerforge.ecosystems.node.npmrc import NpmSettings
 from layerforge.ecosystems.node.packagelock import Package
@@ -23,6 +22,7 @@ from layerforge.ecosystems.node.tarballs import admit_tarball
 from layerforge.ecosystems.node.toolchain import NODE, have_build_image
 from layerforge.pack import Pack, load_pack
 from layerforge.target import Target
+from layerforge.tools import Tools
 
 _PACK: Final = f"""
 export PATH="{PurePosixPath(NODE).parent}:$PATH"

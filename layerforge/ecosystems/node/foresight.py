@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.packs import obtain_packs
 from layerforge.errors import ConfigError
 from layerforge.events import Noted
@@ -17,6 +16,7 @@ from layerforge.lock import Lock
 from layerforge.pack import Pack, load_pack
 from layerforge.spec import LayerSpec
 from layerforge.target import Target
+from layerforge.tools import Tools
 
 WHOLE: Final = Noted(
     message="npm's tarballs can't be read in parts: what isn't in the store is fetched"

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from layerforge.bases import Base, without_provided
 from layerforge.containers.image import Image
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.agreement import has_overrides, missing_binaries
 from layerforge.ecosystems.node.foreign import convert_lock
 from layerforge.ecosystems.node.installation import read_installation, to_lock
@@ -34,6 +33,7 @@ from layerforge.lock import Lock, Pin
 from layerforge.pack import Pack
 from layerforge.spec import LayerSpec
 from layerforge.target import Target
+from layerforge.tools import Tools
 
 
 def make_lock(  # noqa: PLR0913 - what a lock is made for, and from

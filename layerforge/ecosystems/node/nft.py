@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.importable import search_path
 from layerforge.ecosystems.node.installation import read_installation, to_lock
 from layerforge.ecosystems.node.lockfiles import lock_path
@@ -26,6 +25,7 @@ from layerforge.errors import BuildError
 from layerforge.spec import LayerSpec, Requirements
 from layerforge.strip import Profile, Stripping, rules_for, strip
 from layerforge.target import Target
+from layerforge.tools import Tools
 from layerforge.tree import FileEntry
 
 _DATA: Final = Path(__file__).parents[2] / "data"

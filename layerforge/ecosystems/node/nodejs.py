@@ -21,11 +21,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.npmrc import read_npmrc
 from layerforge.ecosystems.node.registry import open_npm_client, tarball_address
 from layerforge.errors import BuildError
 from layerforge.fetch import Download, fetch
+from layerforge.tools import Tools
 
 _ABBREVIATED: Final = "application/vnd.npm.install-v1+json"
 _BINARY: Final = "package/bin/node"  # in the tarball

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.bins import link_bins
 from layerforge.ecosystems.node.install_scripts import judge_scripts
 from layerforge.ecosystems.node.installation import (
@@ -24,6 +23,7 @@ from layerforge.lock import Lock, Pin
 from layerforge.pack import Pack, load_pack
 from layerforge.spec import LayerSpec
 from layerforge.target import Target
+from layerforge.tools import Tools
 
 
 def obtain_packs(

@@ -22,7 +22,6 @@ from typing import Any, Final
 from layerforge.containers.image import Image
 from layerforge.containers.service import Containers
 from layerforge.containers.task import Task
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.importable import (
     find_imports,
     refuses_esm,
@@ -32,6 +31,7 @@ from layerforge.ecosystems.node.nodejs import find_node
 from layerforge.errors import BuildError
 from layerforge.imports import SECONDS, How, Import, Imported, Row, Run, read_run
 from layerforge.target import Target
+from layerforge.tools import Tools
 from layerforge.tree import FileEntry
 
 _PROGRAMS: Final = Path(__file__).with_name("programs")

@@ -26,7 +26,6 @@ from layerforge.containers.task import (
     Task,
     TaskError,
 )
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.installation import needed
 from layerforge.ecosystems.node.npmrc import NpmSettings, dump_npmrc
 from layerforge.ecosystems.node.packagelock import Package
@@ -41,6 +40,7 @@ from layerforge.indexes import (
 from layerforge.pack import Pack, load_pack
 from layerforge.store import Store
 from layerforge.target import Target
+from layerforge.tools import Tools
 from layerforge.tree import Tree
 from layerforge.verify import verify
 

@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.node.importable import search_path
 from layerforge.ecosystems.node.nft import Missing, Trace, trace
 from layerforge.ecosystems.node.packagejson import optional_names
@@ -24,6 +23,7 @@ from layerforge.include import ORIGIN
 from layerforge.spec import LayerSpec
 from layerforge.strip import matcher
 from layerforge.target import Target
+from layerforge.tools import Tools
 from layerforge.tree import FileEntry, Tree, unite
 
 _CODE: Final = frozenset({".js", ".cjs", ".mjs"})

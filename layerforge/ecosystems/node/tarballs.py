@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from layerforge.archives.tarball import index_tarball
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.archives import fetch_archives
 from layerforge.ecosystems.node.npmrc import NpmSettings
 from layerforge.ecosystems.node.registry import open_npm_client, tarball_address
 from layerforge.lock import Pin
 from layerforge.pack import Pack, save_pack
 from layerforge.store import Store
+from layerforge.tools import Tools
 
 
 def fetch_tarballs(

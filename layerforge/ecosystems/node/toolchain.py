@@ -12,8 +12,8 @@ from typing import Final
 
 from layerforge.containers.image import Image
 from layerforge.containers.settings import SystemPackages
-from layerforge.ecosystems import Tools
 from layerforge.target import Target
+from layerforge.tools import Tools
 
 NODE: Final = "/layerforge/tools/bin/node"
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, cast
 from packaging.utils import canonicalize_name
 
 from layerforge.containers.settings import SystemPackages
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.inputs import inputs_digest
 from layerforge.ecosystems.python.requirements import read_requirements
 from layerforge.ecosystems.python.tags import environment
@@ -32,13 +31,14 @@ from layerforge.lock import (
 )
 from layerforge.spec import LayerSpec
 from layerforge.target import Target
-from layerforge.tree import FileEntry, Tree
 
 if TYPE_CHECKING:  # each costs start-up time
     from layerforge.bases import Base
     from layerforge.containers.image import Image
     from layerforge.imports import Importer
     from layerforge.pack import Pack
+    from layerforge.tools import Tools
+    from layerforge.tree import FileEntry, Tree
     from layerforge.weighed import Weighed
 
 _ROOT: Final = "python/"

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from layerforge.client import Client, RangeUnsupported
 from layerforge.credentials import with_credentials
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.archives import CONNECTIONS, fetch_archives
 from layerforge.ecosystems.python.skim import skim_wheel
 from layerforge.ecosystems.python.wheel import index_wheel
@@ -19,6 +18,7 @@ from layerforge.events import Noted
 from layerforge.indexes import IndexSettings, machine_settings
 from layerforge.lock import Pin
 from layerforge.pack import Pack, load_pack, save_pack
+from layerforge.tools import Tools
 
 
 def open_client(indexes: IndexSettings) -> Client:

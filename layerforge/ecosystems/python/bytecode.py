@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import IO, Final
 
 from layerforge.containers.task import Task
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.interpreters import (
     CLEAN_ENVIRONMENT,
     Interpreter,
@@ -25,6 +24,7 @@ from layerforge.ecosystems.python.interpreters import (
 from layerforge.errors import BuildError, LockError
 from layerforge.store import Store
 from layerforge.target import Target
+from layerforge.tools import Tools
 from layerforge.tree import Content, FileEntry
 
 _ROOT: Final = "python/"

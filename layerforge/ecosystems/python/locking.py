@@ -12,7 +12,6 @@ from layerforge.bases import Base
 from layerforge.containers.image import Image
 from layerforge.containers.secrets import out_of_reach
 from layerforge.containers.task import EngineError
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.artifacts import (
     find_indexes,
     open_client,
@@ -36,6 +35,7 @@ from layerforge.lock import Lock, Pin
 from layerforge.pack import Pack
 from layerforge.spec import LayerSpec
 from layerforge.target import Target
+from layerforge.tools import Tools
 
 
 def make_lock(

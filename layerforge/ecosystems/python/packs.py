@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from layerforge.client import Client
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.artifacts import (
     fetch_packs,
     find_indexes,
@@ -22,6 +21,7 @@ from layerforge.lock import Lock, Pin
 from layerforge.pack import Pack
 from layerforge.spec import LayerSpec
 from layerforge.target import Target
+from layerforge.tools import Tools
 
 
 def learn_packs(pins: Sequence[Pin], compiler: Compiler) -> Mapping[str, Pack]:

@@ -21,13 +21,13 @@ from layerforge.containers.hints import hint
 from layerforge.containers.image import Image
 from layerforge.containers.secrets import index_secrets, local_links
 from layerforge.containers.task import LAST_LINES, Task, TaskError
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.requirements import Asked
 from layerforge.ecosystems.python.toolchain import TOOLS_FOLDER
 from layerforge.errors import LockError
 from layerforge.indexes import IndexSettings
 from layerforge.lock import Pin
 from layerforge.target import Target
+from layerforge.tools import Tools
 
 _PROGRAM: Final = Path(__file__).with_name("programs") / "resolve.py"
 _WHEELLESS: Final = re.compile(

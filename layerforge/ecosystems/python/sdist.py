@@ -20,7 +20,6 @@ from layerforge.containers.image import Image
 from layerforge.containers.secrets import index_secrets, local_links
 from layerforge.containers.settings import SystemPackages
 from layerforge.containers.task import EngineError, Task, TaskError
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.agreement import loads
 from layerforge.ecosystems.python.toolchain import TOOLS_FOLDER, have_build_image
 from layerforge.ecosystems.python.wheel import index_wheel
@@ -30,6 +29,7 @@ from layerforge.indexes import IndexSettings
 from layerforge.lock import Pin
 from layerforge.pack import Pack, load_pack, save_pack
 from layerforge.target import Target
+from layerforge.tools import Tools
 from layerforge.tree import Tree
 from layerforge.verify import verify
 

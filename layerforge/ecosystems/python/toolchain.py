@@ -13,7 +13,6 @@ from typing import Final
 
 from layerforge.containers.image import Image
 from layerforge.containers.settings import SystemPackages
-from layerforge.ecosystems import Tools
 from layerforge.ecosystems.python.artifacts import (
     fetch_packs,
     find_indexes,
@@ -23,6 +22,7 @@ from layerforge.ecosystems.python.requirements import Asked
 from layerforge.ecosystems.python.resolve import Resolver
 from layerforge.ecosystems.python.uv import Uv
 from layerforge.target import Target
+from layerforge.tools import Tools
 
 TOOLS_FOLDER: Final = "/layerforge/tools"
 

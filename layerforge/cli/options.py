@@ -136,9 +136,9 @@ def selection_of(options: dict[str, Any]) -> Selection:
         output=options.pop("output", None),
         strip=Profile(strip) if strip else None,
         exclude_runtime_sdk=options.pop("exclude_runtime_sdk"),
-        bytecode=options.pop("bytecode"),
+        bytecode=options.pop("bytecode", False),
         container=options.pop("container"),
-        one_zip=options.pop("one_zip"),
+        one_zip=options.pop("one_zip", False),
     )
 
 

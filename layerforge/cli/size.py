@@ -13,6 +13,7 @@ from layerforge.cli.options import (
     console_options,
     container_options,
     index_options,
+    selection_of,
     store_options,
     tools_of,
 )
@@ -68,7 +69,7 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
 
     console = console_of(options)
     project = find_project(Path.cwd())
-    selection = _selection(options)
+    selection = selection_of(options)
     _refuse_nothing(selection, project)
     jobs = select_forecasts(selection, project)
     with (
@@ -100,19 +101,3 @@ def _refuse_nothing(selection: Selection, project: Project) -> None:
             remedy="Name packages (layerforge size pandas), a file (-r FILE, "
             "--package-json FILE), or make one: layerforge init",
         )
-
-
-def _selection(options: dict[str, Any]) -> Selection:
-    strip = options.pop("strip")
-    return Selection(
-        folder=Path.cwd(),
-        names=options.pop("names"),
-        requirements=options.pop("requirements"),
-        package_json=options.pop("package_json"),
-        name=options.pop("name"),
-        runtimes=options.pop("runtime"),
-        architectures=options.pop("arch"),
-        strip=Profile(strip) if strip else None,
-        exclude_runtime_sdk=options.pop("exclude_runtime_sdk"),
-        container=options.pop("container"),
-    )

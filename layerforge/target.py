@@ -90,6 +90,13 @@ _SPELLINGS = {
 }
 
 
+# Below /opt: https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html
+_SEARCHED = {
+    "node": ("nodejs/node{}/node_modules", "nodejs/node_modules"),
+    "python": ("python/lib/python{}/site-packages", "python"),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
     """A row of data/runtimes.toml, which says what each field means.
@@ -126,6 +133,16 @@ class Runtime:
     def version_info(self) -> tuple[int, ...]:
         """The version as numbers, so that 3.9 is older than 3.10."""
         return tuple(int(part) for part in self.version.split("."))
+
+    @property
+    def search_path(self) -> tuple[str, ...]:
+        """The folders below /opt that it imports from, the first first."""
+        return tuple(form.format(self.version) for form in _SEARCHED[self.language])
+
+    def place_of(self, path: str) -> str:
+        """Give the folder of the search path that a path is in, with a slash; or ''."""
+        places = (f"{folder}/" for folder in self.search_path)
+        return next((place for place in places if path.startswith(place)), "")
 
     def state(self, today: date) -> str:
         """Say 'preview', 'supported', 'deprecated', or 'blocked' to new functions."""

@@ -26,10 +26,6 @@ FOLDERS: Final = {"node": "nodejs/", "python": "python/"}
 LONGEST_NAME: Final = 255  # bytes; Linux's file systems hold no longer name
 LONGEST_PATH: Final = 4096 - len("/opt/") - 1  # bytes; Linux opens no longer path
 
-_SEARCHED: Final = {
-    "node": ("nodejs/node{}/node_modules/", "nodejs/node_modules/"),
-    "python": ("python/lib/python{}/site-packages/", "python/"),
-}
 # A folder of packages, whatever it is called: what installers leave beside them.
 _INSTALLED: Final = {
     "node": re.compile(r"(?P<root>(?:[^/]+/)*?node_modules/)[^/]+/"),
@@ -46,12 +42,6 @@ _EXTENSIONS: Final = "extensions/"
 _PROGRAMS: Final = ("bin/", _EXTENSIONS)
 _NPM_GLOBAL: Final = "lib/node_modules/"  # where npm -g has packages of bin/'s programs
 _FINDERS: Final = "__MACOSX/"
-
-
-def search_path(target: Target) -> tuple[str, ...]:
-    """Name the folders below /opt that the runtime looks in, the first first."""
-    version = target.runtime.version
-    return tuple(form.format(version) for form in _SEARCHED[target.runtime.language])
 
 
 def verify_layout(tree: Tree) -> Iterator[Finding]:
@@ -99,7 +89,7 @@ class _Places:
         )
 
     def findings(self, target: Target) -> Iterator[Finding]:
-        searched = search_path(target)
+        searched = _searched(target)
         looks = " and ".join(reversed(searched))
         # Wheels bring odd folders of their own: below the language's, they harm nobody.
         odd = FOLDERS[target.runtime.language] if self.visible else None
@@ -129,14 +119,20 @@ def _remedy(stray: str, searched: Sequence[str], target: Target) -> str:
 
 def _is_versioned(folder: str, target: Target) -> bool:
     """Say whether a folder is the one of some version of the target's language."""
-    form = re.escape(_SEARCHED[target.runtime.language][0]).replace(r"\{\}", r"[\d.]+")
+    own, _ = _searched(target)
+    form = re.escape(own).replace(re.escape(target.runtime.version), r"[\d.]+")
     return re.fullmatch(form, folder) is not None
+
+
+def _searched(target: Target) -> tuple[str, ...]:
+    """Give the folders that the runtime looks in, with slashes."""
+    return tuple(f"{folder}/" for folder in target.runtime.search_path)
 
 
 def _strays(paths: frozenset[str], target: Target) -> tuple[str, ...]:
     """Name the folders of packages that the runtime doesn't look in, in order."""
     language = target.runtime.language
-    searched = search_path(target)
+    searched = _searched(target)
     find = _INSTALLED[language].match
     roots = {match["root"] for path in paths if (match := find(path))}
     packages = {
@@ -162,7 +158,7 @@ def _is_inside(root: str, packages: set[str]) -> bool:
 
 def _is_for_another_version(root: str, roots: set[str], target: Target) -> bool:
     """Say whether one layer has packages for several versions, this one among them."""
-    own, _ = search_path(target)
+    own, _ = _searched(target)
     folder = FOLDERS[target.runtime.language]
     return (
         own in roots and root.startswith(folder) and root.count("/") == own.count("/")
@@ -181,7 +177,7 @@ def _is_programs_own(root: str, paths: frozenset[str]) -> bool:
 
 def _is_visible(paths: Iterable[str], strays: tuple[str, ...], target: Target) -> bool:
     """Say whether the runtime finds anything that could be imported."""
-    own, folder = search_path(target)
+    own, folder = _searched(target)
     below = tuple(filter(None, strays))
     for path in paths:
         if path.startswith(own):

@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from layerforge.ecosystems.node import importable as node
-from layerforge.ecosystems.python import importable as python
 from layerforge.findings import Finding, Severity
-from layerforge.target import Target, find_arch, find_runtime, load_runtimes
+from layerforge.target import Target, find_arch, find_runtime
 from layerforge.tree import FileEntry, Tree, unite
-from layerforge.verify.layout import check_places, search_path, verify_layout
+from layerforge.verify.layout import check_places, verify_layout
 
 PYTHON_LOOKS = "python3.13 looks in python/ and python/lib/python3.13/site-packages/"
 NODE_LOOKS = "nodejs22.x looks in nodejs/node_modules/ and nodejs/node22/node_modules/"
@@ -33,17 +31,6 @@ def told(*paths: str, runtime: str = "python3.13") -> list[tuple[str, str, str]]
 
 
 # -- where a runtime looks --------
-
-
-@pytest.mark.parametrize("runtime", load_runtimes())
-def test_both_languages_import_from_the_folders_that_layouts_are_held_to(
-    runtime: str,
-) -> None:
-    importable = {"node": node, "python": python}[find_runtime(runtime).language]
-
-    folders = tuple(place.rstrip("/") for place in search_path(target(runtime)))
-
-    assert importable.search_path(target(runtime)) == folders
 
 
 @pytest.mark.parametrize(

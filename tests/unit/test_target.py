@@ -137,6 +137,22 @@ class TestRuntime:
         assert find_runtime(name).slug == slug
 
     @pytest.mark.parametrize(
+        ("path", "place"),
+        [
+            ("python/six.py", "python/"),
+            (
+                "python/lib/python3.13/site-packages/six.py",
+                "python/lib/python3.13/site-packages/",
+            ),
+            ("python/lib/python3.12/site-packages/six.py", "python/"),
+            ("pythonic/six.py", ""),
+            ("lib/libx.so", ""),
+        ],
+    )
+    def test_it_imports_from_folders_of_opt(self, path: str, place: str) -> None:
+        assert find_runtime("python3.13").place_of(path) == place
+
+    @pytest.mark.parametrize(
         ("today", "state"),
         [
             (date(2026, 10, 30), "supported"),

@@ -35,15 +35,6 @@ _REQUIRES_ESM: Final = (24,)
 _Files = dict[str, FileEntry]
 
 
-def search_path(target: Target) -> tuple[str, ...]:
-    """Name the folders below /opt that Lambda loads from, the first first.
-
-    https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html
-    """
-    versioned = f"nodejs/node{target.runtime.version}/node_modules"
-    return (versioned, "nodejs/node_modules")
-
-
 def refuses_esm(target: Target) -> bool:
     """Say whether the runtime's require() has no ES modules."""
     return target.runtime.version_info < _REQUIRES_ESM
@@ -127,7 +118,8 @@ def _packages(
     entries: Iterable[FileEntry], target: Target
 ) -> Iterator[tuple[str, Mapping[str, Any], _Files]]:
     """Give the top level's packages: name, package.json and files."""
-    found: dict[str, dict[str, _Files]] = {place: {} for place in search_path(target)}
+    places = target.runtime.search_path
+    found: dict[str, dict[str, _Files]] = {place: {} for place in places}
     for entry in entries:
         for place, packages in found.items():
             rest = entry.path.removeprefix(f"{place}/")

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from layerforge.ecosystems.node.importable import search_path
 from layerforge.ecosystems.node.installation import read_installation, to_lock
 from layerforge.ecosystems.node.lockfiles import lock_path
 from layerforge.ecosystems.node.nodejs import find_node
@@ -77,7 +76,7 @@ def trace(
         asked = {
             "nft": str(folder / "nft" / _MAIN),
             "layer": str(layer),
-            "base": str((layer / search_path(target)[0]).parent),
+            "base": str((layer / target.runtime.search_path[0]).parent),
             "entryPoints": sorted(map(str, starts)),
             "cpu": target.arch.npm,
         }

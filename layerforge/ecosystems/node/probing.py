@@ -25,7 +25,6 @@ from layerforge.containers.task import Task
 from layerforge.ecosystems.node.importable import (
     find_imports,
     refuses_esm,
-    search_path,
 )
 from layerforge.ecosystems.node.nodejs import find_node
 from layerforge.errors import BuildError
@@ -87,7 +86,7 @@ class NodeImporter:
 
         Raises `TaskError`, `EngineError`.
         """
-        folders = [f"/opt/{place}" for place in search_path(target)]
+        folders = [f"/opt/{place}" for place in target.runtime.search_path]
         asked = _asked(imports, target, _TASK, [*folders, _RUNTIME], _ENTRYPOINT)
         driver, question = (
             f"{_TASK}/_layerforge_driver.mjs",
@@ -123,7 +122,7 @@ class NodeImporter:
         with tempfile.TemporaryDirectory(prefix="layerforge-") as name:
             folder = Path(name)
             (folder / _FUNCTION).write_bytes(_HANDLER.read_bytes())
-            folders = [str(layer / place) for place in search_path(target)]
+            folders = [str(layer / place) for place in target.runtime.search_path]
             asked = _asked(imports, target, name, folders, "")
             (folder / "probe.json").write_text(json.dumps(asked), encoding="utf-8")
             answer = subprocess.run(

@@ -16,7 +16,7 @@ from functools import cached_property
 from posixpath import basename, dirname, normpath
 from typing import Final
 
-from layerforge.ecosystems.node.importable import find_mains, main_file, search_path
+from layerforge.ecosystems.node.importable import find_mains, main_file
 from layerforge.ecosystems.node.packagejson import manifest_of
 from layerforge.ecosystems.node.packagelock import MODULES
 from layerforge.ecosystems.node.platforms import named_for
@@ -101,7 +101,8 @@ class _Layer:
     def mains(self) -> Iterator[str]:
         """Give the files that are required by the names of top-level packages."""
         for name, main in find_mains(self.tree, self.target).items():
-            places = (f"{place}/{name}/{main}" for place in search_path(self.target))
+            folders = self.target.runtime.search_path
+            places = (f"{folder}/{name}/{main}" for folder in folders)
             yield from [path for path in places if path in self.files][:1]
 
     def required(self, path: str) -> Iterator[str]:

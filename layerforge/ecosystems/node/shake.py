@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
-from layerforge.ecosystems.node.importable import search_path
 from layerforge.ecosystems.node.nft import Missing, Trace, trace
 from layerforge.ecosystems.node.packagejson import optional_names
 from layerforge.ecosystems.node.packagelock import MODULES
@@ -106,7 +105,7 @@ def _is_own(entry: FileEntry, spec: LayerSpec, target: Target) -> bool:
     if entry.origin == ORIGIN:
         return True
     keeps = matcher(spec.keep)
-    roots = [f"{place}/" for place in search_path(target)]
+    roots = [f"{place}/" for place in target.runtime.search_path]
     return any(
         entry.path.startswith(root) and keeps(entry.path.removeprefix(root))
         for root in roots

@@ -14,7 +14,6 @@ from typing import Final
 from layerforge.findings import Finding, Severity
 from layerforge.target import Target
 from layerforge.tree import FileEntry, Tree
-from layerforge.verify.layout import search_path
 
 _TAGGED: Final = re.compile(
     r"(?P<module>[^/.]+)(?P<suffix>\.(?:abi3|cpython|graalpy|pypy)[^/]*\.so"
@@ -79,7 +78,7 @@ def _modules(tree: Tree, suffixes: Sequence[str]) -> set[str]:
 
 def _package(path: str, target: Target) -> str:
     """Give the path of the top-level package or module that a file belongs to."""
-    place = next((one for one in search_path(target) if path.startswith(one)), "")
+    place = target.runtime.place_of(path)
     return place + path.removeprefix(place).partition("/")[0]
 
 

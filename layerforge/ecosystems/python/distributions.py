@@ -18,7 +18,6 @@ from packaging.version import InvalidVersion, Version
 from layerforge.findings import Finding, Severity
 from layerforge.target import Target
 from layerforge.tree import Tree
-from layerforge.verify.layout import search_path
 
 _FACTS: Final = Path(__file__).parents[2] / "data" / "runtime-sdk.toml"
 _INFO: Final = re.compile(
@@ -37,13 +36,12 @@ class Distribution:
 
 def find_distributions(tree: Tree, target: Target) -> tuple[Distribution, ...]:
     """Give the distributions that the runtime finds, in the tree's order."""
-    places = search_path(target)
     found: dict[str, Distribution] = {}
     for entry in tree:
         if "-info/" not in entry.path:
             continue
-        place = next((one for one in places if entry.path.startswith(one)), None)
-        if place is None:
+        place = target.runtime.place_of(entry.path)
+        if not place:
             continue
         folder = entry.path.removeprefix(place).partition("/")[0]
         if match := _INFO.fullmatch(folder):

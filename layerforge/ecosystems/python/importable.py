@@ -48,14 +48,6 @@ _INFO: Final = re.compile(r"([^/]+?)-[^/-]+\.(?:dist|egg)-info")
 _Folder = dict[str, "FileEntry | _Folder"]
 
 
-def search_path(target: Target) -> tuple[str, ...]:
-    """Name the folders below /opt that Lambda imports from, the first first.
-
-    https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html
-    """
-    return (f"python/lib/python{target.runtime.version}/site-packages", "python")
-
-
 def find_imports(
     entries: Iterable[FileEntry],
     target: Target,
@@ -69,7 +61,7 @@ def find_imports(
     folder = _folder_of(entries)
     found: dict[str, str] = {}
     distributions: dict[str, frozenset[str]] = {}
-    for place in search_path(target):
+    for place in target.runtime.search_path:
         root = _at(folder, place)
         distributions |= _distributions(root)
         for module, entry in _modules(root, ""):

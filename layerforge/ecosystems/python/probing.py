@@ -21,7 +21,7 @@ from typing import Any, Final
 from layerforge.containers.image import Image
 from layerforge.containers.service import Containers
 from layerforge.containers.task import Task
-from layerforge.ecosystems.python.importable import find_imports, search_path
+from layerforge.ecosystems.python.importable import find_imports
 from layerforge.ecosystems.python.interpreters import (
     CLEAN_ENVIRONMENT,
     Interpreter,
@@ -64,7 +64,7 @@ def import_in_container(
 
     Raises `TaskError`, `EngineError`.
     """
-    folders = [f"/opt/{place}" for place in search_path(target)]
+    folders = [f"/opt/{place}" for place in target.runtime.search_path]
     asked = _asked(imports, _TASK, [*folders, "/var/runtime"], _ENTRYPOINT)
     driver, question = f"{_TASK}/_layerforge_driver.py", f"{_TASK}/_layerforge.json"
     task = Task(
@@ -95,7 +95,7 @@ def import_here(imports: Sequence[Import], target: Target, layer: Path) -> Run:
     with tempfile.TemporaryDirectory(prefix="layerforge-") as name:
         folder = Path(name)
         (folder / _FUNCTION).write_bytes(_HANDLER.read_bytes())
-        folders = [str(layer / place) for place in search_path(target)]
+        folders = [str(layer / place) for place in target.runtime.search_path]
         asked = _asked(imports, name, folders, "")
         (folder / "probe.json").write_text(json.dumps(asked), encoding="utf-8")
         answer = subprocess.run(

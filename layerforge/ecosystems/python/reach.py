@@ -24,7 +24,7 @@ from layerforge.ecosystems.python.conditions import (
     holds,
     suppresses,
 )
-from layerforge.ecosystems.python.importable import find_imports, search_path
+from layerforge.ecosystems.python.importable import find_imports
 from layerforge.target import Target
 from layerforge.tree import FileEntry, Tree
 
@@ -115,7 +115,7 @@ class _Modules:
         """Give files that are imported from, by their paths on the search path."""
         return [
             (entry.path.removeprefix(f"{folder}/"), entry)
-            for folder in reversed(search_path(self.target))
+            for folder in reversed(self.target.runtime.search_path)
             for entry in self.tree
             if entry.path.startswith(f"{folder}/")
         ]
@@ -142,11 +142,8 @@ class _Modules:
                         yield entry.path
 
     def _package(self, entry: FileEntry) -> str:
-        for folder in search_path(self.target):
-            inside = entry.path.removeprefix(f"{folder}/")
-            if inside != entry.path:
-                return inside.partition("/")[0]
-        return ""
+        place = self.target.runtime.place_of(entry.path)
+        return entry.path.removeprefix(place).partition("/")[0] if place else ""
 
 
 def _is_bootstrap(text: str, module: str) -> bool:

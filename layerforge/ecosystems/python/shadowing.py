@@ -12,7 +12,6 @@ from typing import Final
 from layerforge.findings import Finding, Severity
 from layerforge.target import Target
 from layerforge.tree import Tree
-from layerforge.verify.layout import search_path
 
 _FACTS: Final = Path(__file__).parents[2] / "data" / "standard-library.toml"
 # A folder without an __init__ hides nothing: real modules come before namespaces.
@@ -22,10 +21,9 @@ _MODULE: Final = re.compile(r"(?P<name>\w+)(?:/__init__)?\.pyc?")
 def find_shadows(tree: Tree, target: Target) -> Iterator[Finding]:
     """Find top-level modules that bear the name of one of the standard library."""
     standard = _standard_library()
-    places = search_path(target)
     for entry in tree:
-        place = next((one for one in places if entry.path.startswith(one)), None)
-        if place is None:
+        place = target.runtime.place_of(entry.path)
+        if not place:
             continue
         match = _MODULE.fullmatch(entry.path, len(place))
         if match and match["name"] in standard:

@@ -13,7 +13,6 @@ from typing import Final
 from layerforge.findings import Finding, Severity
 from layerforge.target import Target
 from layerforge.tree import FileEntry, Tree
-from layerforge.verify.layout import search_path
 
 _LONGEST: Final = 64 << 10  # bytes; a longer file is none of paths
 _RUN: Final = ("import ", "import\t")  # what site runs; all else are folders
@@ -23,7 +22,7 @@ _EDITABLE: Final = "__editable__"  # how setuptools calls what pip install -e le
 
 def find_startup_files(tree: Tree, target: Target) -> Iterator[Finding]:
     """Find ``.pth`` files that run code, and those whose folders aren't there."""
-    places = {place.removesuffix("/") for place in search_path(target)}
+    places = {*target.runtime.search_path}
     found = [
         entry
         for entry in tree

@@ -16,6 +16,7 @@ Anything else that escapes is a bug of layerforge's own (exit status 70).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -84,3 +85,11 @@ class PublishError(LayerforgeError):
 
     exit_code = 6
     kind = "publish"
+
+
+def guess(name: str, known: Iterable[str]) -> str:
+    """Begin a remedy with what a wrong name may stand for; '' where nothing is near."""
+    from difflib import get_close_matches  # noqa: PLC0415 - for errors alone
+
+    near = get_close_matches(name, [*known], n=3)
+    return f"Did you mean {' or '.join(near)}? " if near else ""

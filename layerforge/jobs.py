@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from layerforge.ecosystems import ecosystem_of
-from layerforge.errors import ConfigError
+from layerforge.errors import ConfigError, guess
 from layerforge.plan import Job
 from layerforge.recipes import find_recipe, recipe_names
 from layerforge.spec import LAYER_NAME, LayerSpec, Project, Requirements
@@ -220,13 +220,10 @@ def _from_recipe(name: str, folder: Path, project: Project) -> _Chosen:
     recipe = find_recipe(name)
     if recipe is None:
         layers = [layer.name for layer in project.layers]
-        import difflib  # noqa: PLC0415 - for errors alone
-
-        near = difflib.get_close_matches(name, [*layers, *recipe_names()], n=3)
-        guess = f"Did you mean {' or '.join(near)}? " if near else ""
         raise ConfigError(
             f"{name} is neither a layer of layerforge.toml nor a recipe",
-            remedy=f"{guess}For a requirement: -r FILE --name LAYER.",
+            remedy=guess(name, (*layers, *recipe_names()))
+            + "For a requirement: -r FILE --name LAYER.",
         )
     asked = replace(recipe.requirements, folder=folder)
     recipe = replace(recipe, requirements=asked)

@@ -21,7 +21,7 @@ from layerforge.aws.versions import (
     list_layers,
     versions,
 )
-from layerforge.errors import ConfigError
+from layerforge.errors import ConfigError, guess
 
 _RUNTIME: Final = "(?:python|nodejs)[0-9]+"
 _RUNTIMES: Final = f"{_RUNTIME}(?:-{_RUNTIME})*"
@@ -152,13 +152,10 @@ def newest(
     ]
     given = tuple(version for version in found if version)
     if not given:
-        import difflib  # noqa: PLC0415 - for errors alone
-
-        near = difflib.get_close_matches(layers.word, names, n=3)
-        guess = f"Did you mean {' or '.join(near)}? " if near else ""
         raise ConfigError(
             f"there is no layer {layers.word} in {region}",
-            remedy=f"{guess}Publish it: layerforge publish --region {region}",
+            remedy=guess(layers.word, names)
+            + f"Publish it: layerforge publish --region {region}",
         )
     return given
 

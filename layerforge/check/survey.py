@@ -26,7 +26,7 @@ from layerforge.check import (
     judge_runtime,
     sum_of,
 )
-from layerforge.errors import ConfigError, LockError
+from layerforge.errors import ConfigError, LockError, guess
 from layerforge.findings import Finding, Severity, waive
 from layerforge.jobs import Selection, select_jobs
 from layerforge.limits import MAX_UNZIPPED
@@ -79,13 +79,10 @@ def _functions(project: Project, names: Sequence[str]) -> tuple[FunctionSpec, ..
     layers = [layer.name for layer in project.layers]
     for name in names:
         if name not in functions and name not in layers:
-            from difflib import get_close_matches  # noqa: PLC0415 - for errors alone
-
-            near = get_close_matches(name, [*layers, *functions], n=3)
-            guess = f"Did you mean {' or '.join(near)}? " if near else ""
             raise ConfigError(
                 f"layerforge.toml has neither a layer nor a function {name}",
-                remedy=f"{guess}Without a name, all are checked.",
+                remedy=guess(name, (*layers, *functions))
+                + "Without a name, all are checked.",
             )
     return tuple(
         function

@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from layerforge.cli.console import Console
-from layerforge.errors import ConfigError
+from layerforge.errors import ConfigError, guess
 from layerforge.findings import Check, Finding, Severity, load_checks
 from layerforge.reports.findings import findings_text
 
@@ -44,13 +44,9 @@ def find_check(name: str) -> Check:
     checks = load_checks()
     if name in checks:
         return checks[name]
-    from difflib import get_close_matches  # noqa: PLC0415 - for errors alone
-
-    near = get_close_matches(name, checks, n=3)
-    guess = f"Did you mean {' or '.join(near)}? " if near else ""
     raise ConfigError(
         f"no check is called {name}",
-        remedy=f"{guess}layerforge explain lists them all.",
+        remedy=f"{guess(name, checks)}layerforge explain lists them all.",
     )
 
 

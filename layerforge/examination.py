@@ -126,13 +126,13 @@ def examine_tree(
     path: Path,
     tree: Tree,
     target: Target,
-    waivers: Sequence[Waiver],
+    question: Question,
     bases: Sequence[FileEntry] = (),
 ) -> tuple[Finding, ...]:
-    """Find all that can be found of a zip for a target, its tree being read."""
+    """Answer a question of a zip for a target, its tree and its bases being read."""
     directory = read_zip_directory(path, layer=True)
-    found = _of_the_directory(path, directory, Question())
-    return waive((*found, *audit(tree, target, bases=bases)), waivers)
+    found = _of_the_directory(path, directory, question)
+    return waive((*found, *audit(tree, target, bases=bases)), question.waivers)
 
 
 def _of_the_directory(

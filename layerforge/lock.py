@@ -151,7 +151,7 @@ def parse_lock(data: bytes, path: Path) -> Lock:
     remedy = "Make it again: layerforge lock"
     try:
         document = tomli.loads(data.decode())
-    except (tomli.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedLockError(f"{path} is not TOML: {error}", remedy=remedy) from error
     tools = document.get("tool")
     own = tools.get(_CREATOR) if isinstance(tools, dict) else None
@@ -196,7 +196,7 @@ def _read_pin(row: Mapping[str, Any], folder: Path) -> Pin:
             _field(item, "name", str)
             for item in _field({"dependencies": [], **row}, "dependencies", list)
         ),
-        weight=None if own is None else _read_weight(own),
+        weight=None if own is None else read_weight(own),
     )
 
 
@@ -232,10 +232,11 @@ def commit_archive(kind: str, url: str, commit: str, part: str = "") -> dict[str
     return {"filename": "", "url": whole, "digest": digest}
 
 
-def _read_weight(own: Mapping[str, Any]) -> Weight:
+def read_weight(own: Mapping[str, Any]) -> Weight:
+    """Read what a package weighs; raises what a damaged table does."""
     return Weight(
-        unzipped=_field(own, "unzipped", int),
-        kept=_field(own, "kept", int),
+        unzipped=_bytes(own, "unzipped"),
+        kept=_bytes(own, "kept"),
         predicted=_field({"predicted": False, **own}, "predicted", bool),
     )
 
@@ -245,6 +246,13 @@ def _field(table: Mapping[str, Any], key: str, kind: type[T]) -> T:
     if not isinstance(value, kind):
         raise TypeError(f"{key} is {value!r}")
     return value
+
+
+def _bytes(table: Mapping[str, Any], key: str) -> int:
+    size = _field(table, key, int)
+    if isinstance(size, bool) or size < 0:
+        raise ValueError(f"{key} is {size!r}")
+    return size
 
 
 def _texts(table: Mapping[str, Any], key: str) -> tuple[str, ...]:

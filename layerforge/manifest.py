@@ -12,6 +12,7 @@ from layerforge.findings import Finding, Severity
 from layerforge.strip import Removal
 
 FORMAT: Final = 1
+_LONGEST_NAME: Final = 255  # bytes
 _TEXTS: Final = ("layer", "runtime", "architecture", "code_sha256", "lock_digest")
 
 
@@ -148,15 +149,21 @@ def read_manifest(archive: Path) -> BuildReport | None:
     try:
         document = json.loads(manifest_path(archive).read_text(encoding="utf-8"))
         return _from_document(document)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None  # nothing is known of it, then
 
 
 def _file_name(name: str) -> str:
     """Take a name that leads nowhere else; a manifest may be of anybody's making."""
-    if Path(name).name != name:
+    if not name or Path(name).name != name or len(name.encode()) > _LONGEST_NAME:
         raise ValueError(name)
     return name
+
+
+def _list_of_texts(told: Any) -> tuple[str, ...]:  # noqa: ANN401 - as JSON has it
+    if not isinstance(told, list) or not all(isinstance(one, str) for one in told):
+        raise TypeError(told)
+    return tuple(told)
 
 
 def _from_document(document: Mapping[str, Any]) -> BuildReport | None:
@@ -171,10 +178,10 @@ def _from_document(document: Mapping[str, Any]) -> BuildReport | None:
         RemovalReport(**row | {"paths": tuple(row["paths"])})
         for row in fields["removals"]
     )
-    fields["runtimes"] = tuple(fields["runtimes"])
-    fields["imports"] = tuple(fields.get("imports", ()))
+    fields["runtimes"] = _list_of_texts(fields["runtimes"])
+    fields["imports"] = _list_of_texts(fields.get("imports", []))
     for name in ("parts", "provided_by"):
-        fields[name] = tuple(map(_file_name, fields.get(name, ())))
+        fields[name] = tuple(map(_file_name, _list_of_texts(fields.get(name, []))))
     for name in _TEXTS:
         if not isinstance(fields.get(name, ""), str):
             raise TypeError(name)

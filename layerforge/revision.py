@@ -22,7 +22,7 @@ def project_version(folder: Path) -> str:
         version = project.get("project", {}).get("version", "")
         if version:
             return str(version)
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         pass
     try:
         package = json.loads((folder / "package.json").read_text("utf-8"))

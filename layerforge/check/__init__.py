@@ -41,6 +41,10 @@ class Bound(StrEnum):
     ABOUT = "about"
     AT_LEAST = "at least"
     AT_MOST = "at most"
+    PERHAPS = "perhaps"  # it may be far less, or more
+
+
+_NO_LESS: Final = frozenset({Bound.AT_MOST, Bound.PERHAPS})  # what is may fit
 
 
 class Kind(StrEnum):
@@ -148,7 +152,9 @@ def sum_of(parts: Iterable[Part]) -> Size:
     bounds = {size.bound for size in known} - {Bound.EXACT}
     if len(known) < len(sizes):
         bounds.add(Bound.AT_LEAST)
-    (bound,) = bounds if len(bounds) == 1 else (Bound.ABOUT if bounds else Bound.EXACT,)
+    if len(bounds) > 1:
+        bounds = {Bound.PERHAPS if Bound.AT_MOST in bounds else Bound.ABOUT}
+    bound = bounds.pop() if bounds else Bound.EXACT
     return Size(bytes=sum(size.bytes for size in known), bound=bound)
 
 
@@ -252,13 +258,13 @@ def _is_sure(standing: Standing, over: int) -> bool:
     bound = standing.size and standing.size.bound
     if bound is Bound.ABOUT:
         return over > standing.most // _NEAR
-    return bound is not Bound.AT_MOST
+    return bound not in _NO_LESS
 
 
 def _is_near(standing: Standing, over: int) -> bool:
     """Say whether building may show that it is on the limit's other side."""
     bound = standing.size and standing.size.bound
-    if bound is Bound.AT_MOST:
+    if bound in _NO_LESS:
         return over > 0
     return bound is Bound.ABOUT and abs(over) <= standing.most // _NEAR
 

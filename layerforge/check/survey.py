@@ -134,7 +134,7 @@ def _layer_standing(job: Job) -> Standing:
         zips=len(built.parts) or 1 if built else 1,
     )
     found = [
-        *_empty(job, lock),
+        *_empty(job, lock, standing.size),
         *_unweighed(job, lock, as_now=as_now),
         *judge_layer(standing, divided=job.spec.split),
     ]
@@ -171,8 +171,8 @@ def _refused(job: Job, error: LockError) -> Finding:
     )
 
 
-def _empty(job: Job, lock: Lock) -> Iterator[Finding]:
-    if not lock.pins and not include_signature(job.spec.include):
+def _empty(job: Job, lock: Lock, size: Size | None) -> Iterator[Finding]:
+    if size == Size(bytes=0) and not include_signature(job.spec.include):
         yield nothing_in(job, lock)
 
 

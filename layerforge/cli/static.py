@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +63,16 @@ class Asked:
         manifest = read_manifest(archive)
         layer = project.layer(manifest.part_of or manifest.layer) if manifest else None
         runtimes, architectures = named(self.runtimes, self.architectures, manifest)
-        return Question(
+        question = Question(
             runtimes=runtimes,
             architectures=architectures,
             only=self.only,
             most=self.most or (layer.max_unzipped if layer else None),
             waivers=waivers_for(manifest, project) if self.waiving else (),
-            bases=bases_of(archive, manifest, warn),
         )
+        if question.is_of_the_directory:
+            return question
+        return replace(question, bases=bases_of(archive, manifest, warn))
 
 
 def named(

@@ -24,18 +24,16 @@ from layerforge.cli.options import (
 )
 from layerforge.cli.static import (
     Asked,
-    bases_of,
     error_of,
     named,
     status_of,
     verify_statically,
-    waivers_for,
 )
 from layerforge.containers.service import Containers
 from layerforge.errors import ConfigError, LayerforgeError, VerifyError
-from layerforge.examination import examine_tree, read_bases, read_layer
+from layerforge.examination import Question, examine_tree, read_bases, read_layer
 from layerforge.fields import Wrong, a_size
-from layerforge.findings import Finding, Waiver
+from layerforge.findings import Finding
 from layerforge.manifest import BuildReport, read_manifest
 from layerforge.project import find_project
 from layerforge.reports.columns import counted
@@ -66,12 +64,12 @@ class _Size(click.ParamType[int]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Layer:
-    """A zip, what was told of it when it was built, and the files that lie below it."""
+    """A zip, what its build told of it, what is asked, and the files that lie below."""
 
     archive: Path
     manifest: BuildReport | None
+    question: Question
     bases: tuple[FileEntry, ...]
-    waivers: tuple[Waiver, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,11 +184,13 @@ def _each(
     manifest = read_manifest(archive)
     try:
         targets = _targets(archive, options["runtime"], options["arch"], manifest)
+        asked = Asked(waiving=not options["no_waivers"])
+        question = asked.question(archive, project, console.warn)
         layer = _Layer(
             archive=archive,
             manifest=manifest,
-            bases=tuple(read_bases(bases_of(archive, manifest, console.warn))),
-            waivers=() if options["no_waivers"] else waivers_for(manifest, project),
+            question=question,
+            bases=read_bases(question.bases),
         )
     except LayerforgeError as error:
         yield _refused(archive, {}, error, console), error
@@ -238,7 +238,7 @@ def _verified(
             local=options["local"],
             shaken=manifest is not None and manifest.shaken,
         )
-    findings = examine_tree(archive, tree, target, layer.waivers, bases)
+    findings = examine_tree(archive, tree, target, layer.question, bases)
     return _Verified(target=target, findings=findings, probe=probe)
 
 

@@ -92,18 +92,19 @@ def _told_once(blocks: Sequence[_Block]) -> Iterator[_Block]:
 
 
 def _lines(block: _Block, verbose: bool) -> Iterator[str]:  # noqa: FBT001 - private
-    first, *others = block.paths
+    first, *others = map(_printable, block.paths)
+    message = _printable(block.message)
     head = f"{block.label}[{block.check}]:"
     if not first:
-        yield f"{head} {block.message}"
+        yield f"{head} {message}"
     else:
         yield f"{head} {first}"
         if others:
             yield f"{_INDENT}{_also(others, verbose=verbose)}"
-        yield f"{_INDENT}{block.message}"
+        yield f"{_INDENT}{message}"
     if block.remedy:
         label = "try" if block.helps == 1 else f"try, for all {block.helps:,}"
-        yield f"{_INDENT}{label}: {block.remedy}"
+        yield f"{_INDENT}{label}: {_printable(block.remedy)}"
     if block.waived:
         yield f"{_INDENT}because: {block.waived}"
 
@@ -113,3 +114,11 @@ def _also(paths: Sequence[str], *, verbose: bool) -> str:
     more = len(paths) - len(shown)
     named = ", ".join(shown)
     return f"and {named}, and {more:,} more ({_MORE})" if more else f"and {named}"
+
+
+def _printable(text: str) -> str:
+    """Show what would steer a terminal: a layer's files may be of anybody's making."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode()
+        for each in text
+    )

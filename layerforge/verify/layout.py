@@ -264,24 +264,37 @@ def _check_lengths(tree: Tree) -> Iterator[Finding]:
 
 def _check_case(tree: Tree) -> Iterator[Finding]:
     first: dict[str, str] = {}
+    clashes: dict[tuple[str, str], None] = {}
     for entry in tree:
         other = first.setdefault(_folded(entry.path), entry.path)
         if other != entry.path:
-            yield Finding(
-                check="case",
-                severity=Severity.WARNING,
-                path=entry.path,
-                message="differs from another file in "
-                f"{_difference(other, entry.path)} alone: Lambda keeps both, macOS and "
-                "Windows unpack one of them",
-                remedy="Leave one out with exclude, or rename it.",
-            )
+            clashes[_apart(other, entry.path)] = None
+    for other, path in clashes:
+        yield Finding(
+            check="case",
+            severity=Severity.WARNING,
+            path=path,
+            message=f"differs from {_difference(other, path)} alone: Lambda keeps "
+            "both, macOS and Windows unpack one of them",
+            remedy="Leave one out with exclude, or rename it.",
+        )
+
+
+def _apart(one: str, other: str) -> tuple[str, str]:
+    """Give two paths as far as the first folder in which they differ."""
+    pairs = list(zip(one.split("/"), other.split("/"), strict=True))
+    length = next(n for n, (a, b) in enumerate(pairs, start=1) if a != b)
+    tops = ("/".join(parts[:length]) for parts in zip(*pairs, strict=True))
+    return next(tops), next(tops)
 
 
 def _difference(one: str, other: str) -> str:
-    """Say in what two names differ that a file system may take for one."""
+    """Say in what two names differ that a file system may take for one.
+
+    Where they are shown alike, no person can tell them apart by the name.
+    """
     forms = {unicodedata.normalize("NFC", name) for name in (one, other)}
-    return "case" if len(forms) > 1 else "the encoding of accents"
+    return f"{one} in case" if len(forms) > 1 else "another in the encoding of accents"
 
 
 def _folded(path: str) -> str:

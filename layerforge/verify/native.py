@@ -47,7 +47,7 @@ _LOADED: Final = re.compile(r".+\.(?:so(?:\.[\d.]+)?|node)")
 # What stands in for a link to a library, as in "INPUT(libtbb.so.12)", for linkers
 # alone: https://sourceware.org/binutils/docs/ld/File-Commands.html
 _LINKER_SCRIPT: Final = re.compile(
-    rb"\s*(?:/\*.*?\*/\s*)*(?:INPUT|GROUP|OUTPUT_FORMAT)\s*\(", re.DOTALL
+    rb"(?:\s|/\*(?:[^*]|\*(?!/))*+\*/)*+(?:INPUT|GROUP|OUTPUT_FORMAT)\s*\("
 )
 _LONGEST_SCRIPT: Final = 4096  # bytes
 

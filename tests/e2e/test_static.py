@@ -141,7 +141,7 @@ def test_programs_are_held_to_what_needs_no_target(layerforge: Program) -> None:
     assert ran.stdout == (
         "layer.zip: 2 bytes unzipped, 1 warning\n"
         "  warning[case]: lib/tool.txt\n"
-        "    differs from another file in case alone: Lambda keeps both, macOS and\n"
+        "    differs from lib/Tool.txt in case alone: Lambda keeps both, macOS and\n"
         "      Windows unpack one of them\n"
         "    try: Leave one out with exclude, or rename it.\n"
     )

@@ -200,7 +200,8 @@ class TestSum:
             ([Bound.EXACT, Bound.ABOUT], Bound.ABOUT),
             ([Bound.EXACT, Bound.AT_LEAST], Bound.AT_LEAST),
             ([Bound.EXACT, Bound.AT_MOST], Bound.AT_MOST),
-            ([Bound.AT_MOST, Bound.AT_LEAST], Bound.ABOUT),
+            ([Bound.ABOUT, Bound.AT_LEAST], Bound.ABOUT),
+            ([Bound.AT_MOST, Bound.AT_LEAST], Bound.PERHAPS),
         ],
     )
     def test_is_as_sure_as_its_parts(self, bounds: list[Bound], bound: Bound) -> None:

@@ -48,6 +48,16 @@ def test_the_worst_comes_first() -> None:
     )
 
 
+def test_what_would_steer_a_terminal_is_shown() -> None:
+    hostile = replace(LINK, path="lib/\x1b[2J", message="runs \x07\N{SNOWMAN}\u202e")
+
+    assert findings_text([hostile]) == (
+        "warning[link]: lib/\\x1b[2J\n"
+        "  runs \\x07\N{SNOWMAN}\\u202e\n"
+        "  try: Leave it out."
+    )
+
+
 def test_paths_with_one_fault_are_told_together() -> None:
     many = [replace(LINK, path=f"lib/{letter}") for letter in "abcde"]
 

@@ -241,7 +241,7 @@ def test_names_that_differ_in_case_alone_are_warned_of() -> None:
             check="case",
             severity=Severity.WARNING,
             path="python/a.py",
-            message="differs from another file in case alone: Lambda keeps both, macOS "
+            message="differs from python/A.py in case alone: Lambda keeps both, macOS "
             "and Windows unpack one of them",
             remedy="Leave one out with exclude, or rename it.",
         )
@@ -254,14 +254,25 @@ def test_each_such_name_can_be_waived_by_itself() -> None:
     assert [one.path for one in found] == ["a", "b", "é"]
 
 
+def test_folders_with_such_names_are_told_and_not_all_that_is_in_them() -> None:
+    paths = ("python/A/x.py", "python/A/y.py", "python/a/x.py", "python/a/y.py")
+
+    (found,) = verify_layout(tree_of(*paths))
+
+    assert (found.path, found.message.partition(":")[0]) == (
+        "python/a",
+        "differs from python/A in case alone",
+    )
+
+
 def test_names_that_are_shown_alike_are_told_by_what_differs() -> None:
     composed, decomposed = "caf\N{LATIN SMALL LETTER E WITH ACUTE}.py", "cafe\u0301.py"
 
     (found,) = verify_layout(tree_of(composed, decomposed))
 
     assert found.message == (
-        "differs from another file in the encoding of accents alone: Lambda keeps "
-        "both, macOS and Windows unpack one of them"
+        "differs from another in the encoding of accents alone: Lambda keeps both, "
+        "macOS and Windows unpack one of them"
     )
 
 

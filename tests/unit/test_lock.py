@@ -307,6 +307,8 @@ class TestDamage:
             ("packages.0.dependencies", [{}], "name is missing"),
             ("packages.0.tool.layerforge", {"kept": 1}, "unzipped is missing"),
             ("packages.0.tool.layerforge.kept", "x", "kept is 'x'"),
+            ("packages.0.tool.layerforge.kept", -5, "kept is -5"),
+            ("packages.0.tool.layerforge.unzipped", True, "unzipped is True"),
         ],
     )
     def test_of_a_field_is_told(

@@ -112,6 +112,7 @@ def test_whether_anything_changed_is_told_but_not_kept() -> None:
         changed(findings=[{"severity": "unheard of"}]),
         changed(new_field=1),
         dump_manifest(REPORT)[:-9],
+        "[" * 100_000,
     ],
 )
 def test_a_manifest_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
@@ -173,6 +174,11 @@ def test_a_shaken_layer_is_known_by_what_went() -> None:
         {"parts": ["../web-1.zip"]},
         {"provided_by": ["/srv/base.zip"]},
         {"provided_by": [7]},
+        {"provided_by": [""]},
+        {"parts": "web.zip"},
+        {"parts": ["a" * 256]},
+        {"runtimes": [7]},
+        {"runtimes": "python3.13"},
         {"sbom": "../../etc/passwd"},
         {"architecture": 7},
         {"layer": ["web"]},

@@ -128,7 +128,7 @@ def test_what_has_the_name_of_native_code_and_is_none_is_warned_of(
         b"/* GNU ld script */\nOUTPUT_FORMAT(elf64-x86-64)\nGROUP ( libx.so.1 )\n",
     ],
 )
-def test_a_script_for_linkers_is_no_such_file(tmp_path: Path, text: bytes) -> None:
+def test_a_script_for_linkers_is_not_damaged(tmp_path: Path, text: bytes) -> None:
     assert findings(make_entry(tmp_path, "python/x.libs/libtbb.so", text)) == []
 
 

@@ -80,6 +80,15 @@ def test_what_is_imported_for_certain_is_loaded(tmp_path: Path, text: str) -> No
         ),
         "HAS = False\nHAS = f()\nif not HAS:\n    from . import _core",
         "from x import HAS\nHAS = False\nif not HAS:\n    from . import _core",
+        "HAS = False\nHAS, why = f()\nif not HAS:\n    from . import _core",
+        "HAS = False\nfor HAS in f():\n    pass\nif not HAS:\n    from . import _core",
+        "HAS = False\nwith f() as HAS:\n    pass\nif not HAS:\n    from . import _core",
+        "HAS = False\n(HAS := f())\nif not HAS:\n    from . import _core",
+        "HAS = False\nfrom x import *\nif not HAS:\n    from . import _core",
+        (
+            "HAS = False\ndef f():\n    global HAS\n    HAS = True\nf()\n"
+            "if not HAS:\n    from . import _core"
+        ),
         "import_module(name)",
         "from . import _core (",
         "import demo._other",

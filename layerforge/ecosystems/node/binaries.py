@@ -24,7 +24,7 @@ _MANIFEST: Final = "/package.json"
 def find_missing(tree: Tree, target: Target) -> Iterator[Finding]:
     """Find each optional package that is named for the target and isn't there.
 
-    Where those of another platform are, the layer was made there: it is an error then.
+    Where only those of another platform are, the layer was made there: it is an error.
     """
     manifests = {
         posixpath.dirname(entry.path): entry
@@ -35,12 +35,15 @@ def find_missing(tree: Tree, target: Target) -> Iterator[Finding]:
         names = optional_names(entry)
         there = [name for name in names if find_package(name, folder, manifests)]
         of_another = any(named_for_another(name, target) for name in there)
+        of_this = any(named_for(name, target) for name in there)
         for name in names:
             if named_for(name, target) and name not in there:
                 owner = folder.rpartition(MODULES)[2]
                 yield Finding(
                     check="binary",
-                    severity=Severity.ERROR if of_another else Severity.WARNING,
+                    severity=Severity.ERROR
+                    if of_another and not of_this
+                    else Severity.WARNING,
                     path=folder,
                     message=f"{owner} has native code for {target} in {name}, which "
                     "is not in the layer",

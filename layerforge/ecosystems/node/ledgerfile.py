@@ -16,7 +16,7 @@ import tomli
 from layerforge.ecosystems.node.packagelock import MODULES
 from layerforge.errors import DamagedLockError
 from layerforge.files import replace_file
-from layerforge.lock import Lock, Weight
+from layerforge.lock import Lock, Weight, read_weight
 
 if TYPE_CHECKING:
     from layerforge.weighed import Weighed
@@ -39,7 +39,7 @@ def with_ledger(lock: Lock, path: Path) -> Lock:
             for pin in lock.pins
         )
         return replace(lock, pins=pins, stripping=str(document["stripping"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return lock
 
 
@@ -106,9 +106,4 @@ def _holds(path: Path, text: str) -> bool:
 
 
 def _weight(row: Mapping[str, Any] | None) -> Weight | None:
-    if row is None:
-        return None
-    unzipped, kept = row["unzipped"], row["kept"]
-    if not (isinstance(unzipped, int) and isinstance(kept, int)):
-        raise TypeError(row)
-    return Weight(unzipped=unzipped, kept=kept)
+    return None if row is None else read_weight(row)

@@ -16,8 +16,10 @@ _LIBC: Final = "glibc"
 # How packages for one platform call it in their names.
 _MUSL: Final = {"musl", "musleabihf"}
 _PROCESSORS: Final = {
-    *("arm", "arm64", "armv6", "armv7", "aarch64", "ia32", "loong64", "mips64el"),
-    *("ppc64", "ppc64le", "riscv64", "s390x", "x32", "x64", "x86"),
+    *("32", "64", "aarch64", "amd64", "arm", "arm64", "armhf", "armv6", "armv7"),
+    *("i386", "i586", "i686", "ia32", "loong64", "loongarch64", "mips", "mips64"),
+    *("mips64el", "mips64le", "mipsel", "powerpc64", "powerpc64le", "ppc64"),
+    *("ppc64le", "riscv64", "s390x", "x32", "x64", "x86"),
 }
 
 

@@ -47,7 +47,8 @@ _PASSED_OVER: Final = re.compile(
 _CATCHES: Final = re.compile(r"\bcatch\b")
 # What finds a package's addon, in build/ or prebuilds/, and throws where there is none.
 _FINDER: Final = re.compile(
-    r"(?:\brequire\(\s*|^import\b[^;\"'()=]*\bfrom\s*)"
+    r"(?:\brequire\(\s*|^import\b[^;\"'(){}=\n]*"
+    r"(?:\{[^\"'(){}]*\}[^;\"'(){}=\n]*)?\bfrom\s*)"
     r"[\"'](?:bindings|node-gyp-build(?:-optional-packages)?)[\"']"
     r"(?:\s*\)\(\s*[\"'](?P<given>[^\"'\n]+)[\"']\s*\))?",
     re.MULTILINE,

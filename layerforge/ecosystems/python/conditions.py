@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from math import inf
 from operator import eq, ge, gt, le, lt, ne
 from types import MappingProxyType
@@ -23,6 +26,8 @@ _COMPARED: Final[dict[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
 }
 _KNOWN: Final = 2  # numbers of Python's version; Lambda moves the third forward
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+_GLOBAL: Final = re.compile(r"^\s*global\b(.*)", re.MULTILINE)
+_NAME: Final = re.compile(r"\w+")
 # What a failed import raises, or a library that can't be opened.
 _FAILURES: Final = {
     "BaseException",
@@ -33,16 +38,29 @@ _FAILURES: Final = {
 }
 
 
-def constants(body: Iterable[ast.stmt]) -> Mapping[str, object]:
-    """Give the names that a module sets to one constant and never to anything else."""
-    found: dict[str, object] = {}
-    unsettled: set[str] = set()
+def flags(body: Sequence[ast.stmt], text: str) -> Mapping[str, bool]:
+    """Give the names that a module sets to True, or to False, and to nothing else.
+
+    ``text`` is its whole source: functions may set its names as well.
+    """
+    found: dict[str, bool] = {}
+    told: Counter[str] = Counter()
     for node in _statements(body):
-        for name in _names_set(node):
-            value = _constant(node)
-            if value is None or found.setdefault(name, value) is not value:
-                unsettled.add(name)
-    return {name: found[name] for name in found.keys() - unsettled}
+        match node:
+            case ast.Assign(
+                targets=[ast.Name(id=name)], value=ast.Constant(value=bool(value))
+            ):
+                told[name] += found.setdefault(name, value) is value
+    if not found:
+        return found
+    names = chain.from_iterable(map(_names_bound, _all_nodes(body)))
+    bound = Counter(chain(names, _NAME.findall(" ".join(_GLOBAL.findall(text)))))
+    everything = bound["*"] > 0
+    return {
+        name: value
+        for name, value in found.items()
+        if bound[name] == told[name] and not everything
+    }
 
 
 def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.AST]:
@@ -58,25 +76,20 @@ def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.AST]:
             ]
 
 
-def _names_set(node: ast.AST) -> Iterator[str]:
+def _all_nodes(body: Iterable[ast.stmt]) -> Iterator[ast.AST]:
+    return chain.from_iterable(map(ast.walk, body))
+
+
+def _names_bound(node: ast.AST) -> Iterator[str]:
     match node:
-        case ast.Assign(targets=targets):
-            yield from (each.id for each in targets if isinstance(each, ast.Name))
-        case (
-            ast.AnnAssign(target=ast.Name(id=name))
-            | ast.AugAssign(target=ast.Name(id=name))
-        ):
+        case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
             yield name
         case ast.Import() | ast.ImportFrom():
             yield from (alias.asname or alias.name for alias in node.names)
-
-
-def _constant(node: ast.AST) -> object:
-    match node:
-        case ast.Assign(value=ast.Constant(value=value)):
-            return value
-        case _:
-            return None
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            yield node.name
+        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
+            yield name
 
 
 def holds(
@@ -84,7 +97,7 @@ def holds(
 ) -> bool | None:
     """Say whether a condition holds on a target; None where only running it tells.
 
-    ``settled`` are the module's own `constants`.
+    ``settled`` are the module's own `flags`.
     """
     match test:
         case ast.UnaryOp(op=ast.Not(), operand=operand):

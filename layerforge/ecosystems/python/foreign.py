@@ -44,7 +44,7 @@ def read_foreign_pylock(asked: Requirements, uv: Uv) -> dict[str, Any] | None:
     if is_valid_pylock_path(asked.file):
         try:
             return tomllib.loads(asked.file.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{asked.file} is not TOML: {error}") from error
     return None
 

@@ -25,7 +25,7 @@ def read_pyproject(
     """
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{file} is not TOML: {error}") from error
     project = _table(document, "project", file)
     _refuse_dynamic(file, project, extras)

@@ -19,7 +19,7 @@ from typing import Final
 
 from layerforge.ecosystems.python.abi import extension_suffixes
 from layerforge.ecosystems.python.conditions import (
-    constants,
+    flags,
     forgives,
     holds,
     suppresses,
@@ -170,16 +170,18 @@ def _imported(
     Nothing is said of a source that is nested too deeply to be followed.
     """
     try:
-        return tuple(_names_imported(_parsed(text), module, target, package=package))
+        body = _parsed(text)
+        settled = flags(body, text)
+        certain = _certain(body, target, settled)
+        return tuple(_names_imported(certain, module, package=package))
     except RecursionError:
         return ()
 
 
 def _names_imported(
-    body: Sequence[ast.stmt], module: str, target: Target, *, package: bool
+    certain: Iterable[ast.stmt], module: str, *, package: bool
 ) -> Iterator[str]:
-    settled = constants(body)
-    for node in _certain(body, target, settled):
+    for node in certain:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -91,5 +91,6 @@ def _disagreement(
 
 
 def _told(lock: Lock, pin: Pin) -> str:
-    users = ", ".join(lock.required_by(pin.id)) or "its own requirements"
+    own = ["its own requirements"] if pin.id in lock.roots else []
+    users = ", ".join([*own, *lock.required_by(pin.id)])
     return f"{lock.layer} has {pin.version} (for {users})"

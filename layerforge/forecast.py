@@ -23,7 +23,8 @@ from layerforge.trim import as_trimmed
 class PackageForecast:
     """What one package brings: ``unzipped`` bytes, of which ``kept`` stay in the layer.
 
-    ``predicted`` where ``kept`` is an estimate: of libraries that have not been read.
+    ``asked`` where the layer itself asks for it, ``predicted`` where ``kept`` is an
+    estimate: of libraries that have not been read.
     """
 
     name: str
@@ -31,6 +32,7 @@ class PackageForecast:
     unzipped: int
     kept: int
     location: str = ""
+    asked: bool = False
     required_by: tuple[str, ...] = ()
     predicted: bool = False
 
@@ -132,6 +134,7 @@ def weigh_layer(
                 location=pin.location,
                 unzipped=packs[pin.id].size,
                 kept=sizes[pin.id],
+                asked=pin.id in lock.roots,
                 required_by=lock.required_by(pin.id),
                 predicted=packs[pin.id].predicted and pin.id in libraries,
             )

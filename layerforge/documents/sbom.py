@@ -140,6 +140,7 @@ def _metadata(report: BuildReport, layer: CycloneComponent) -> BomMetaData:
 
 def _layer(report: BuildReport, locks: Sequence[Lock]) -> CycloneComponent:
     provided = {name for lock in locks for name in lock.provided}
+    providers = (report.provided_by or report.runtimes) if provided else ()
     return CycloneComponent(
         type=ComponentType.LIBRARY,
         bom_ref=f"layer:{report.layer}",
@@ -152,7 +153,8 @@ def _layer(report: BuildReport, locks: Sequence[Lock]) -> CycloneComponent:
             *_properties("target", {lock.target for lock in locks}),
             *_properties("tree-digest", [f"sha256:{report.tree_digest}"]),
             *_properties("unzipped-bytes", [str(report.unzipped)]),
-            *_properties("provided-by-runtime", provided),
+            *_properties("provided", provided),
+            *_properties("provided-by", providers),
         ],
     )
 

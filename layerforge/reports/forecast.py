@@ -76,6 +76,7 @@ def _package_document(package: PackageForecast) -> dict[str, Any]:
         "stripped": package.stripped,
         "kept": package.kept,
         "predicted": package.predicted,
+        "asked": package.asked,
         "required_by": list(package.required_by),
     }
 
@@ -160,7 +161,7 @@ def _weights(forecasts: Sequence[Forecast]) -> Iterator[tuple[str, _ByTarget]]:
 
 
 def _weight(package: PackageForecast) -> _Weight:
-    users = ", ".join(package.required_by) or _ITSELF
+    users = ", ".join([*([_ITSELF] if package.asked else []), *package.required_by])
     return _Weight(package.unzipped, package.kept, package.version, users)
 
 

@@ -62,7 +62,8 @@ class _Python:
     ) -> tuple[Lock, Mapping[str, Pack]]:
         from layerforge.ecosystems.python.locking import make_lock  # noqa: PLC0415 - as above
 
-        return make_lock(spec, target, tools, preferred=preferred, bases=bases)
+        lock, packs = make_lock(spec, target, tools, preferred=preferred, bases=bases)
+        return lock, _made_to_run(packs, target, tools)
 
     def hold(self, lock: Lock, path: Path, spec: LayerSpec, target: Target) -> None:
         if lock.inputs != inputs_digest(spec, target):
@@ -91,7 +92,8 @@ class _Python:
             obtain_packs,
         )
 
-        return obtain_packs(lock, spec, target, tools)
+        packs = {pack.name: pack for pack in obtain_packs(lock, spec, target, tools)}
+        return tuple(_made_to_run(packs, target, tools).values())
 
     def learn(
         self, lock: Lock, spec: LayerSpec, target: Target, tools: Tools
@@ -100,7 +102,7 @@ class _Python:
             learn_locked,
         )
 
-        return learn_locked(lock, spec, target, tools)
+        return _made_to_run(learn_locked(lock, spec, target, tools), target, tools)
 
     def foresee(
         self, spec: LayerSpec, target: Target, tools: Tools, bases: Sequence[Base]
@@ -131,13 +133,9 @@ class _Python:
         return find_loaded(tree, target)
 
     def lay_out(
-        self, packs: Sequence[Pack], target: Target, tools: Tools
+        self, packs: Sequence[Pack], _target: Target, _tools: Tools
     ) -> tuple[FileEntry, ...]:
-        from layerforge.ecosystems.python.scripts import (  # noqa: PLC0415 - as above
-            with_shebangs,
-        )
-
-        return with_shebangs(packs, target, tools.store)
+        return tuple(entry for pack in packs for entry in pack.entries)
 
     def same(self, one: FileEntry, other: FileEntry) -> bool:
         from layerforge.ecosystems.python.namespace import (  # noqa: PLC0415 - as above
@@ -220,3 +218,14 @@ class _Python:
 
 
 ECOSYSTEM: Final = _Python()
+
+
+def _made_to_run(
+    packs: Mapping[str, Pack], target: Target, tools: Tools
+) -> Mapping[str, Pack]:
+    """Give packs as they are in a layer for a target, scripts and all."""
+    from layerforge.ecosystems.python.scripts import with_shebangs  # noqa: PLC0415 - as above
+
+    return {
+        name: with_shebangs(pack, target, tools.store) for name, pack in packs.items()
+    }

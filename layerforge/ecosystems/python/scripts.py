@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from layerforge.ecosystems.python.wheel import SHEBANG
@@ -12,24 +11,23 @@ from layerforge.target import Target
 from layerforge.tree import FileEntry
 
 
-def with_shebangs(
-    packs: Sequence[Pack], target: Target, store: Store
-) -> tuple[FileEntry, ...]:
-    """Give all entries, the first lines of scripts naming the target's interpreter.
+def with_shebangs(pack: Pack, target: Target, store: Store) -> Pack:
+    """Give a pack whose scripts name the target's interpreter in their first lines.
 
     Wheels leave that line to whoever installs them (``#!python``, PEP 427).
     """
+    if not pack.scripts:
+        return pack
     line = f"#!/var/lang/bin/python{target.runtime.version}"
-    entries = []
-    for pack in packs:
-        for entry in pack.entries:
-            if entry.path not in pack.scripts:
-                entries.append(entry)
-            elif pack.predicted:
-                entries.append(_foretold(entry, line))
-            else:
-                entries.append(_with_first_line(entry, line, store))
-    return tuple(entries)
+    entries = (
+        entry
+        if entry.path not in pack.scripts
+        else _foretold(entry, line)
+        if pack.predicted
+        else _with_first_line(entry, line, store)
+        for entry in pack.entries
+    )
+    return replace(pack, entries=tuple(entries))
 
 
 def _foretold(entry: FileEntry, line: str) -> FileEntry:

@@ -70,9 +70,7 @@ def _found(tree: Tree, target: Target) -> tuple[Finding, ...]:
     ecosystem = ecosystem_of(target)
     found = (*verify(tree, target), *ecosystem.verify(tree, target))
     if any(finding.check in UNLOADABLE for finding in found):
-        loaded = Linkage(tree, host_libraries(target)).closure(
-            ecosystem.loaded(tree, target)
-        )
+        loaded = loaded_files(tree, target)
         found = tuple(
             replace(finding, severity=Severity.ERROR)
             if finding.check in UNLOADABLE and finding.path in loaded
@@ -80,6 +78,12 @@ def _found(tree: Tree, target: Target) -> tuple[Finding, ...]:
             for finding in found
         )
     return found
+
+
+def loaded_files(tree: Tree, target: Target) -> frozenset[str]:
+    """Name the native files that importing a layer's top-level modules loads."""
+    linkage = Linkage(tree, host_libraries(target))
+    return linkage.closure(ecosystem_of(target).loaded(tree, target))
 
 
 def refusal(what: str, errors: Sequence[Finding]) -> VerifyError:

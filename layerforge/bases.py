@@ -91,6 +91,5 @@ def _disagreement(
 
 
 def _told(lock: Lock, pin: Pin) -> str:
-    own = ["its own requirements"] if pin.id in lock.roots else []
-    users = ", ".join([*own, *lock.required_by(pin.id)])
+    users = ", ".join(lock.wanted_by(pin.id, "its own requirements"))
     return f"{lock.layer} has {pin.version} (for {users})"

@@ -28,7 +28,7 @@ from layerforge.manifest import (
     summarise,
 )
 from layerforge.plan import Job
-from layerforge.split import divide, verify_together
+from layerforge.split import divide, verify_parts
 from layerforge.strip import Removal
 from layerforge.tree import Tree
 from layerforge.verify import verify_zip
@@ -84,7 +84,7 @@ def deliver(made: Made, job: Job, findings: Sequence[Finding]) -> BuildReport:
             reports = [(job, report)]
         else:
             parts = _deliver_parts(made, job, findings, trees, places)
-            report = _sum(made, job, findings, [part for _, part in parts])
+            report = _sum(made, job, findings, trees, [part for _, part in parts])
             reports = [*parts, (job, report)]
     for each, told in reports:
         replace_file(manifest_path(each.output), dump_manifest(told))
@@ -138,14 +138,19 @@ def _deliver_parts(
 
 
 def _sum(
-    made: Made, job: Job, findings: Sequence[Finding], parts: Sequence[BuildReport]
+    made: Made,
+    job: Job,
+    findings: Sequence[Finding],
+    trees: Sequence[Tree],
+    parts: Sequence[BuildReport],
 ) -> BuildReport:
+    named = {part.layer: tree for part, tree in zip(parts, trees, strict=True)}
     return replace(
         _report(made, job),
         zipped=sum(part.zipped for part in parts),
         findings=(
             *findings,
-            *waive(verify_together(made.tree.size), job.spec.waivers),
+            *waive(verify_parts(named, made.lock), job.spec.waivers),
         ),
         parts=tuple(part.zip for part in parts),
     )

@@ -134,7 +134,7 @@ def weigh_layer(
                 location=pin.location,
                 unzipped=packs[pin.id].size,
                 kept=sizes[pin.id],
-                asked=pin.id in lock.roots,
+                asked=pin.id in lock.roots or not lock.required_by(pin.id),
                 required_by=lock.required_by(pin.id),
                 predicted=packs[pin.id].predicted and pin.id in libraries,
             )

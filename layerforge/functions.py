@@ -40,7 +40,7 @@ def read_functions(
     functions = []
     for name, fields in top.tables("functions", FUNCTION_NAME):
         held = fields.get("layers", a_list_of(_a_layer_of(known)), nothing)
-        _refuse_twins(held, fields)
+        _refuse_twins(held, known, fields)
         runtime = fields.get("runtime", a_runtime, None)
         arch = fields.get("architecture", an_arch, None)
         function = FunctionSpec(
@@ -77,8 +77,12 @@ def _a_layer_of(
     return read
 
 
-def _refuse_twins(held: Sequence[str | ForeignLayer], fields: Fields) -> None:
-    """Refuse what Lambda does: a layer twice, be it in two versions."""
+def _refuse_twins(
+    held: Sequence[str | ForeignLayer],
+    known: Mapping[str, LayerSpec],
+    fields: Fields,
+) -> None:
+    """Refuse what Lambda does: a layer twice, in two versions or as a part of it."""
     seen: set[str] = set()
     for number, layer in enumerate(held):
         found = layer.arn if isinstance(layer, ForeignLayer) else layer
@@ -86,6 +90,10 @@ def _refuse_twins(held: Sequence[str | ForeignLayer], fields: Fields) -> None:
         if name in seen:
             fields.wrong(f"layers[{number}]", "each layer once, in one version", found)
         seen.add(name)
+    for number, owner in _own(held, known):
+        if owner.name in seen and held[number] != owner.name:
+            expected = f"no part of {owner.name} beside {owner.name} itself"
+            fields.wrong(f"layers[{number}]", expected, held[number])
 
 
 def _code_in(folder: Path) -> Callable[[object], Path | int]:

@@ -166,7 +166,7 @@ def _thought_of(selection: Selection, project: Project) -> _Chosen:
         line for word in selection.lines for line in _asked_for(word, language)
     )
     asked = Requirements(language=language, lines=lines, folder=selection.folder)
-    spec = LayerSpec(name=", ".join(lines), requirements=asked)
+    spec = LayerSpec(name=", ".join(selection.lines), requirements=asked)
     folder = selection.folder
     return _Chosen(spec=spec, locks=folder, zips=folder, words=())
 

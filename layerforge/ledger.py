@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from layerforge.lock import Lock, Weight
 from layerforge.pack import Pack
 from layerforge.strip import Stripped, Stripping, strip
 from layerforge.tree import FileEntry
 from layerforge.trim import as_trimmed
+
+_MARGIN: Final = 0.02  # of what a package weighs, predictions have been within
 
 
 def weigh(pack: Pack, left: Sequence[FileEntry], *, trim: bool) -> Weight:
@@ -30,14 +33,19 @@ def _may_shrink(entry: FileEntry) -> bool:
     return entry.elf is not None or ".so" in entry.path.rpartition("/")[2]
 
 
-def same_sizes(one: Lock, other: Lock) -> bool:
-    """Say whether two locks tell the same sizes, whether these are certain or not."""
-    return _sizes(one) == _sizes(other)
+def same_sizes(measured: Lock, told: Lock) -> bool:
+    """Say whether what a lock tells holds: a prediction does within its margin."""
+    weights = {pin.id: pin.weight for pin in told.pins}
+    return all(
+        _holds(pin.weight, weights.get(pin.id)) for pin in measured.pins if pin.weight
+    )
 
 
-def _sizes(lock: Lock) -> list[tuple[str, int, int]]:
-    weights = ((pin.id, pin.weight) for pin in lock.pins)
-    return [(name, each.unzipped, each.kept) for name, each in weights if each]
+def _holds(measured: Weight, told: Weight | None) -> bool:
+    if told is None or told.unzipped != measured.unzipped:
+        return False
+    margin = measured.kept * _MARGIN if told.predicted else 0
+    return abs(told.kept - measured.kept) <= margin
 
 
 def weighed(

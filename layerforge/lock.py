@@ -132,6 +132,11 @@ class Lock:
         """Name the pins that ask for the one with this `Pin.id`."""
         return tuple(pin.name for pin in self.pins if identifier in pin.dependencies)
 
+    def wanted_by(self, identifier: str, layer: str) -> tuple[str, ...]:
+        """Name all who ask for it: ``layer``, where the layer itself does, and pins."""
+        pins = self.required_by(identifier)
+        return (layer, *pins) if identifier in self.roots or not pins else pins
+
 
 def lock_path(folder: Path, layer: str, target: Target) -> Path:
     """Say where a layer's lock for a target is; PEP 751 allows no further dots."""
@@ -341,9 +346,7 @@ def dump_requirements(lock: Lock) -> str:
                 f"{pin} is a commit, and a list with hashes can hold none",
                 remedy="Use the lock itself: pip, uv and others read PEP 751.",
             )
-        users = [*lock.required_by(pin.name)]
-        if pin.name in lock.roots:
-            users.insert(0, f"the requirements of {lock.layer}")
+        users = lock.wanted_by(pin.id, f"the requirements of {lock.layer}")
         lines.append(f"    # via {', '.join(users)}")
     return "\n".join(lines) + "\n"
 

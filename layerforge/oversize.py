@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from layerforge.audit import loaded_files
 from layerforge.errors import VerifyError
 from layerforge.findings import Finding
 from layerforge.limits import UNZIPPED_LIMIT
 from layerforge.lock import Lock
 from layerforge.plan import Job
 from layerforge.strip import Profile, strip
-from layerforge.tree import FileEntry
+from layerforge.tree import FileEntry, Tree
 
 _SHOWN: Final = 6
 _HOPELESS: Final = 2  # times the limit; trimming has saved no layer half of it
@@ -63,7 +64,7 @@ def refuse_hopeless(job: Job, lock: Lock) -> None:
 def _largest(sizes: Counter[str], lock: Lock) -> Iterable[str]:
     yield "The largest packages, in bytes unzipped:"
     for name, size in sizes.most_common(_SHOWN):
-        users = ", ".join(lock.required_by(name)) or "the layer itself"
+        users = ", ".join(lock.wanted_by(name, "the layer itself"))
         yield f"  {size:>11,}  {name} (required by {users})"
 
 
@@ -76,17 +77,21 @@ def _savings(job: Job, entries: Sequence[FileEntry]) -> Iterable[str]:
     doubled = sum(entry.size for entry in entries if entry.origin in brought)
     if doubled:
         yield f"  {doubled:>11,}  exclude-runtime-sdk = true (the runtime has it)"
-    for pattern, size in _exclusions(slim.root, entries)[:_SHOWN]:
+    needed = loaded_files(Tree(tuple(entries)), job.target)
+    for pattern, size in _exclusions(slim.root, entries, needed)[:_SHOWN]:
         yield f'  {size:>11,}  exclude = ["{pattern}"], if your code never uses it'
 
 
-def _exclusions(root: str, entries: Sequence[FileEntry]) -> list[tuple[str, int]]:
+def _exclusions(
+    root: str, entries: Sequence[FileEntry], needed: Collection[str]
+) -> list[tuple[str, int]]:
     """Give the largest files and folders that a user may know not to need.
 
-    Not what is named as private: packages need their own insides. A folder that is
-    all one file's is told once, as the folder.
+    Not what importing a package loads, nor what is named as private: packages need
+    their own insides. A folder that is all one file's is told once, as the folder.
     """
     folders, files = Counter[str](), dict[str, tuple[str, int]]()
+    kept = set()
     for entry in entries:
         path = entry.path.removeprefix(root)
         parts = path.split("/")
@@ -95,8 +100,11 @@ def _exclusions(root: str, entries: Sequence[FileEntry]) -> list[tuple[str, int]
         if not any(part[0] in "_." for part in parts):
             folder = "/".join(parts[:_FOLDER_DEPTH])
             folders[folder] += entry.size
-            files[path] = (folder, entry.size)
-    found = [*folders.items()]
+            if entry.path in needed:
+                kept.add(folder)
+            else:
+                files[path] = (folder, entry.size)
+    found = [(folder, size) for folder, size in folders.items() if folder not in kept]
     found += [
         (file, size) for file, (in_, size) in files.items() if size < folders[in_]
     ]

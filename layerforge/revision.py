@@ -76,7 +76,13 @@ def _contents(answer: bytes) -> list[bytes]:
     contents, start = [], 0
     while start < len(answer):
         begin = answer.index(b"\n", start) + 1
-        end = begin + int(answer[start:begin].split()[-1])
+        *_, size = answer[start:begin].split()
+        if not size.isdigit():  # "missing"
+            raise ConfigError(
+                "git hasn't got all files of that revision",
+                remedy="The repository is damaged, or a partial clone: git fsck",
+            )
+        end = begin + int(size)
         contents.append(answer[begin:end])
         start = end + 1
     return contents

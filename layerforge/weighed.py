@@ -10,11 +10,17 @@ from layerforge.lock import Lock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weighed:
-    """A layer's packages for a target, with the bytes that are kept of each."""
+    """A layer's packages for a target, with the bytes that are kept of each.
+
+    ``predicted`` are the keys of those whose archive was not read, ``stripping`` is the
+    digest of the rules by which all were weighed; a ledger tells neither.
+    """
 
     layer: str
     target: str
     packages: tuple[Package, ...]
+    predicted: frozenset[str] = frozenset()
+    stripping: str = ""
 
     @property
     def size(self) -> int:
@@ -30,10 +36,19 @@ def weighed_of(lock: Lock) -> Weighed | None:
             version=pin.version,
             size=pin.weight.kept,
             location=pin.location,
+            digest=pin.digest,
         )
         for pin in lock.pins
         if pin.weight
     )
     if len(packages) < len(lock.pins):
         return None
-    return Weighed(layer=lock.layer, target=lock.target, packages=packages)
+    return Weighed(
+        layer=lock.layer,
+        target=lock.target,
+        packages=packages,
+        predicted=frozenset(
+            pin.id for pin in lock.pins if pin.weight and pin.weight.predicted
+        ),
+        stripping=lock.stripping,
+    )

@@ -85,7 +85,7 @@ class Standing:
     """A layer or a function for one target, '' where none is known, with what it has.
 
     ``most`` is its limit in bytes. ``size`` is None where no lock tells; ``lock_file``,
-    ``lock`` and ``zips`` (see `Part`) are a layer's.
+    ``lock`` and ``zips`` (see `Part`; 0 before a build tells) are a layer's.
     """
 
     kind: Kind
@@ -96,7 +96,7 @@ class Standing:
     most: int = MAX_UNZIPPED
     lock_file: Path | None = None
     lock: Lock | None = None
-    zips: int = 1
+    zips: int = 0
     findings: tuple[Finding, ...] = ()
 
     def __str__(self) -> str:
@@ -168,7 +168,8 @@ def judge_layer(layer: Standing, *, divided: bool = False) -> Iterator[Finding]:
     if divided:
         from layerforge.split import verify_together  # noqa: PLC0415 - few are
 
-        yield from verify_together(layer.size.bytes)
+        if layer.size.bound not in _NO_LESS:
+            yield from verify_together(layer.size.bytes, layer.size.bound)
         return
     over = layer.size.bytes - layer.most
     if over > 0 and _is_sure(layer, over):

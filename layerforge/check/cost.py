@@ -1,12 +1,13 @@
 """What a change costs: layers as they were, layers as their locks are now. Pure.
 
-Bytes are those that are kept of packages: files of the user's own aren't compared.
+Bytes are those that are kept of packages: files of the user's own aren't compared. A
+forecast that was corrected since is no change: then it counts as it does now.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from layerforge.check import Standing, Survey
 from layerforge.check.history import Past
@@ -84,6 +85,11 @@ def cost_since(past: Past, check: Survey, *, gone: bool = True) -> Cost:
     now = {(each.name, each.target): each for each in check.layers}
     weighed = {key: weighed_of(each.lock) for key, each in now.items() if each.lock}
     known = {key: each for key, each in weighed.items() if each}
+    then = {
+        key: _corrected(each, known[key]) if key in known else each
+        for key, each in past.layers.items()
+    }
+    past = replace(past, layers=then)
     keys = known.keys() | (past.layers.keys() - now.keys() if gone else set())
     keys = {key for key in keys if not past.lost(*key)}
     layers = (
@@ -129,8 +135,26 @@ def _layer_cost(
     )
 
 
+def _corrected(before: Weighed, after: Weighed) -> Weighed:
+    """Weigh again, as it is known now, what was weighed without its archive."""
+    if before.stripping != after.stripping:
+        return before
+    now = {
+        (each.key, each.version, each.digest): each.size
+        for each in after.packages
+        if each.key in before.predicted | after.predicted
+    }
+    packages = (
+        replace(each, size=now.get((each.key, each.version, each.digest), each.size))
+        for each in before.packages
+    )
+    return replace(before, packages=tuple(packages))
+
+
 def _packages(weighed: Weighed | None) -> dict[str, Package]:
-    return {each.key: each for each in weighed.packages} if weighed else {}
+    """Give packages by their keys, without digests: a ledger has none."""
+    packages = weighed.packages if weighed else ()
+    return {each.key: replace(each, digest="") for each in packages}
 
 
 def _function_cost(

@@ -26,6 +26,7 @@ from layerforge.check import (
     judge_runtime,
     sum_of,
 )
+from layerforge.check.code import code_size
 from layerforge.errors import ConfigError, LockError, guess
 from layerforge.findings import Finding, Severity, waive
 from layerforge.jobs import Selection, select_jobs
@@ -35,10 +36,8 @@ from layerforge.plan import Job, check_lock, nothing_in
 from layerforge.spec import (
     ForeignLayer,
     FunctionSpec,
-    Include,
     Project,
     include_signature,
-    unreadable,
 )
 from layerforge.target import Runtime
 
@@ -131,7 +130,7 @@ def _layer_standing(job: Job) -> Standing:
         parts=parts,
         size=_size(job, lock, parts, built, as_now=as_now),
         lock=lock,
-        zips=len(built.parts) or 1 if built else 1,
+        zips=len(built.parts) or 1 if built else 0,
     )
     found = [
         *_empty(job, lock, standing.size),
@@ -252,7 +251,7 @@ def _parts(job: Job, lock: Lock) -> tuple[Part, ...]:
 def _function_standing(
     function: FunctionSpec, target: str, known: _Layers, project: Project
 ) -> Standing:
-    code, found = _code(function)
+    code, found = code_size(function)
     layers = tuple(_held(layer, target, known) for layer in function.layers)
     parts = (Part(title="code", size=code), *layers)
     standing = Standing(
@@ -279,18 +278,20 @@ def _held(layer: str | ForeignLayer, target: str, known: _Layers) -> Part:
     own = known.get((layer, target))
     if own is None:
         return Part(title=layer, size=None)
-    return Part(title=layer, size=own.size, zips=own.zips)
+    return Part(title=layer, size=own.size, zips=own.zips or 1)
 
 
 def _without_bases(function: FunctionSpec, project: Project) -> Iterator[Finding]:
-    for layer in filter(None, map(project.layer, map(str, function.layers))):
-        missing = [name for name in layer.provided_by if name not in function.layers]
+    owners = ((name, project.owner(name)) for name in map(str, function.layers))
+    held = {owner.name: (name, owner) for name, owner in owners if owner}
+    for title, layer in held.values():
+        missing = [name for name in layer.provided_by if name not in held]
         if missing:
             bases = " and ".join(missing)
             yield Finding(
                 check="bases",
                 severity=Severity.WARNING,
-                message=f"it holds {layer.name}, which stands on {bases}, and not "
+                message=f"it holds {title}, which stands on {bases}, and not "
                 f"{'that' if len(missing) == 1 else 'those'}",
                 remedy=f"Add {bases} to its layers.",
             )
@@ -311,64 +312,37 @@ def _unknown(function: FunctionSpec) -> Iterator[Finding]:
 def _unbuilt(
     function: FunctionSpec, target: str, known: _Layers, project: Project
 ) -> Iterator[Finding]:
-    """Note the parts of divided layers that only a build knows the sizes of."""
+    """Note the parts of divided layers that only a build knows the sizes of.
+
+    Raises `ConfigError` for one that no build of this lock makes.
+    """
     for layer in map(str, function.layers):
         owner = project.owner(layer)
-        if owner and layer != owner.name and (layer, target) not in known:
-            yield Finding(
-                check="unknown-size",
-                severity=Severity.NOTE,
-                message=f"what is in {layer} isn't known before it is built",
-                remedy=f"Build it: layerforge build {owner.name}",
-            )
-
-
-def _code(function: FunctionSpec) -> tuple[Size | None, tuple[Finding, ...]]:
-    """Say what a function's code has unzipped, in a zip of it or as it is told."""
-    code = function.code
-    if code is None:
-        return Size(bytes=0, bound=Bound.AT_LEAST), ()
-    if isinstance(code, int):
-        return Size(bytes=code), ()
-    if not code.exists():
-        missing = Finding(
-            check="code",
-            severity=Severity.WARNING,
-            message=f"there is no {code}: only its layers are counted",
-            remedy="Package it first, or give its size in bytes as code.",
+        if not owner or layer == owner.name or (layer, target) in known:
+            continue
+        whole = known.get((owner.name, target))
+        if whole and whole.zips:
+            _refuse_unmade(layer, whole, owner.part_names[: whole.zips], function)
+        yield Finding(
+            check="unknown-size",
+            severity=Severity.NOTE,
+            message=f"what is in {layer} isn't known before it is built",
+            remedy=f"Build it: layerforge build {owner.name}",
         )
-        return None, (missing,)
-    try:
-        size = _folder_size(code) if code.is_dir() else _zip_size(code)
-    except ConfigError as error:
-        wrong = Finding(
-            check="code",
-            severity=Severity.ERROR,
-            message=f"its code can't be counted: {error.message}",
-            remedy="Name a zip, a folder that is zipped, or its size in bytes.",
+
+
+def _refuse_unmade(
+    part: str, layer: Standing, parts: Sequence[str], function: FunctionSpec
+) -> None:
+    if len(parts) == 1:
+        made, names = "as one zip", layer.name
+    else:
+        made, names = f"in {len(parts)} parts", ", ".join(parts)
+    if len(parts) == 1 or part not in parts:
+        raise ConfigError(
+            f"function {function.name} holds {part}, and {layer} was built {made}",
+            remedy=f"Name what there is in its layers: {names}",
         )
-        return None, (wrong,)
-    return Size(bytes=size), ()
-
-
-def _folder_size(folder: Path) -> int:
-    include = Include(source=folder, destination="")
-    return sum(size for _, _, size, _, _ in include_signature([include]))
-
-
-def _zip_size(path: Path) -> int:
-    """Add a zip's files up, as leniently as Lambda reads it."""
-    import zipfile  # noqa: PLC0415 - few functions name their zip
-
-    if not path.is_file():
-        raise ConfigError(f"{path} is neither a zip nor a folder")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return sum(member.file_size for member in archive.infolist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise ConfigError(f"{path} is no zip, or a damaged one") from error
-    except OSError as error:
-        raise unreadable(error) from error
 
 
 # -- runtimes ----------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,6 +25,8 @@ from layerforge.reports.standings import (
     check_document,
     check_markdown,
     check_text,
+    error_command,
+    error_markdown,
     workflow_command,
 )
 from layerforge.spec import Project
@@ -75,6 +78,8 @@ def command(names: tuple[str, ...], **options: Any) -> None:  # noqa: ANN401 - a
         folder = (options["folder"] or Path()).absolute()
         answer = _answer(names, folder, options["against"], strict=options["strict"])
     except LayerforgeError as error:
+        if form in _ERRORS and not console.json:
+            console.result(_ERRORS[form](error), None)
         console.fail(error)
     if text := _FORMS[form](answer, console):
         console.result(text, _document(answer))
@@ -162,6 +167,12 @@ def _from_repository(file: Path) -> str:
     return str(file.relative_to(root) if file.is_relative_to(root) else file)
 
 
+def _github_error(error: LayerforgeError) -> str:
+    """Annotate the file that a message begins with, if it begins with one."""
+    file = Path(re.split(r":|, line | is not TOML", error.message, maxsplit=1)[0])
+    return error_command(error, _from_repository(file) if file.is_file() else "")
+
+
 def _document(answer: _Answer) -> dict[str, Any]:
     document = {"format": 1, "status": answer.status, **check_document(answer.check)}
     if answer.cost:
@@ -177,3 +188,5 @@ _FORMS = {
     "markdown": _markdown,
     "github": _github,
 }
+# What stderr says is seen by nobody where annotations or comments are.
+_ERRORS = {"github": _github_error, "markdown": error_markdown}

@@ -27,7 +27,7 @@ from layerforge.events import (
     Started,
 )
 from layerforge.reports.paths import with_shown_paths
-from layerforge.reports.prose import wrapped
+from layerforge.reports.prose import printable, wrapped
 
 if TYPE_CHECKING:
     from layerforge.cli.bars import Bars
@@ -151,7 +151,7 @@ def _usage_error(error: click.ClickException) -> ConfigError:
 
 def _dressed(text: str) -> str:
     """Wrap and colour a text for people; programs that read along get it plain."""
-    text = with_shown_paths(text)
+    text = printable(with_shown_paths(text))
     if not sys.stderr.isatty():
         return text
     text = wrapped(text, min(shutil.get_terminal_size().columns, _WIDEST))
@@ -178,19 +178,19 @@ class _Voice:
         self._console = console
         self._lock = threading.Lock()
         self._tasks: dict[str, Started] = {}
-        self._noted: set[Noted] = set()
+        self._told: set[Event] = set()
         self._bars: Bars | None = None
 
     def hear(self, event: Event) -> None:
         with self._lock:
             match event:
-                case Noted() if event in self._noted:
+                case Noted() if event in self._told:
                     pass  # of another target, or of a lock and then of its build
                 case Noted(message=message, warning=True):
-                    self._noted.add(event)
+                    self._told.add(event)
                     self._print(f"{_WARNING}{message}")
                 case Noted(message=message):
-                    self._noted.add(event)
+                    self._told.add(event)
                     self._tell(message)
                 case _ if not self._console.quiet:
                     self._follow(event)
@@ -213,9 +213,11 @@ class _Voice:
             self._bars.show(event)
             if self._bars.idle:
                 self.close()
-        elif isinstance(event, Finished):
+        elif isinstance(event, Finished) and event not in self._told:
             # A line is for what is whole; an error speaks for itself.
             started = self._tasks[event.task]
+            if event.size:  # an archive, which several targets may have waited for
+                self._told.add(event)
             size = f" ({event.size:,} bytes)" if event.size else ""
             self._tell(f"{started.done} {event.task}{size}")
 

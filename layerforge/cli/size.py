@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from layerforge.cli.console import Console
 from layerforge.cli.options import (
     console_of,
     console_options,
@@ -17,9 +18,10 @@ from layerforge.cli.options import (
     store_options,
     tools_of,
 )
-from layerforge.errors import ConfigError, VerifyError
+from layerforge.errors import ConfigError, VerifyError, guess
 from layerforge.jobs import Selection, select_forecasts
 from layerforge.project import find_project
+from layerforge.recipes import find_recipe
 from layerforge.spec import Project
 from layerforge.strip import Profile
 
@@ -71,6 +73,7 @@ def command(**options: Any) -> None:  # noqa: ANN401 - as click hands them over
     project = find_project(Path.cwd())
     selection = selection_of(options)
     _refuse_nothing(selection, project)
+    _warn_of_typos(selection, project, console)
     jobs = select_forecasts(selection, project)
     with (
         ThreadPoolExecutor(_AT_ONCE) as pool,
@@ -101,3 +104,11 @@ def _refuse_nothing(selection: Selection, project: Project) -> None:
             remedy="Name packages (layerforge size pandas), a file (-r FILE, "
             "--package-json FILE), or make one: layerforge init",
         )
+
+
+def _warn_of_typos(selection: Selection, project: Project, console: Console) -> None:
+    layers = [layer.name for layer in project.layers]
+    for name in selection.names:
+        near = guess(name, layers)
+        if near and name not in layers and find_recipe(name) is None:
+            console.warn(f"{name} is no layer here, and weighed as a package. {near}")

@@ -245,15 +245,19 @@ def _is_archive(pin: Pin) -> bool:
     return bool(pin.filename) and not is_folder
 
 
-def _purl(one: Component, purl_type: str) -> PackageURL:
+def _purl(one: Component, purl_type: str) -> PackageURL | None:
+    """Give a package's URL; what calls itself as no package can has none."""
     scope, _, name = one.name.rpartition("/")
-    return PackageURL(
-        type=purl_type,
-        namespace=scope or None,
-        name=name,
-        version=one.version or None,
-        qualifiers={"vcs_url": _commit(one.pin)} if one.pin else None,
-    )
+    try:
+        return PackageURL(
+            type=purl_type,
+            namespace=scope or None,
+            name=name,
+            version=one.version or None,
+            qualifiers={"vcs_url": _commit(one.pin)} if one.pin else None,
+        )
+    except ValueError:
+        return None
 
 
 def _commit(pin: Pin) -> str:

@@ -121,10 +121,10 @@ def _packages_markdown(cost: Cost) -> str:
         "layer",
         "target",
         "package",
-        "before",
-        "after",
-        "before",
-        "after",
+        "version before",
+        "version after",
+        "bytes before",
+        "bytes after",
         "change",
     )
     lines = table([head, *rows[:_LISTED]], right="<<<<<>>>")

@@ -9,7 +9,7 @@ from typing import Final
 
 from layerforge.findings import Finding, Severity
 from layerforge.reports.columns import counted
-from layerforge.reports.prose import wrapped
+from layerforge.reports.prose import printable, wrapped
 
 _WIDTH: Final = 80
 _INDENT: Final = "  "
@@ -92,8 +92,8 @@ def _told_once(blocks: Sequence[_Block]) -> Iterator[_Block]:
 
 
 def _lines(block: _Block, verbose: bool) -> Iterator[str]:  # noqa: FBT001 - private
-    first, *others = map(_printable, block.paths)
-    message = _printable(block.message)
+    first, *others = map(printable, block.paths)
+    message = printable(block.message)
     head = f"{block.label}[{block.check}]:"
     if not first:
         yield f"{head} {message}"
@@ -104,7 +104,7 @@ def _lines(block: _Block, verbose: bool) -> Iterator[str]:  # noqa: FBT001 - pri
         yield f"{_INDENT}{message}"
     if block.remedy:
         label = "try" if block.helps == 1 else f"try, for all {block.helps:,}"
-        yield f"{_INDENT}{label}: {_printable(block.remedy)}"
+        yield f"{_INDENT}{label}: {printable(block.remedy)}"
     if block.waived:
         yield f"{_INDENT}because: {block.waived}"
 
@@ -114,11 +114,3 @@ def _also(paths: Sequence[str], *, verbose: bool) -> str:
     more = len(paths) - len(shown)
     named = ", ".join(shown)
     return f"and {named}, and {more:,} more ({_MORE})" if more else f"and {named}"
-
-
-def _printable(text: str) -> str:
-    """Show what would steer a terminal: a layer's files may be of anybody's making."""
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode()
-        for each in text
-    )

@@ -35,3 +35,13 @@ def _wrapped_line(line: str, width: int) -> str:
         break_on_hyphens=False,
     )
     return "\n".join(pieces).replace(_UNBROKEN, " ")
+
+
+def printable(text: str) -> str:
+    """Show what would steer a terminal: names in archives may be of anyone's making."""
+    return "".join(
+        each
+        if each.isprintable() or each in "\n\t"
+        else each.encode("unicode_escape").decode()
+        for each in text
+    )

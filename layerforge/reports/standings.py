@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any, Final
 
 from layerforge.check import Part, Size, Standing, Survey, Told
+from layerforge.errors import LayerforgeError
 from layerforge.findings import Finding, Severity
 from layerforge.limits import UNZIPPED_LIMIT
 from layerforge.reports.columns import bytes_of, clipped, columns
@@ -94,6 +95,18 @@ def workflow_command(name: str, message: str, **properties: str) -> str:
     return (
         f"::{name}{f' {told}' if told else ''}::{_escaped(with_shown_paths(message))}"
     )
+
+
+def error_markdown(error: LayerforgeError) -> str:
+    """Say in GitHub's Markdown why nothing could be checked."""
+    text = with_shown_paths(f"{error.message}. {error.remedy}".rstrip())
+    return f"- **error** {plain(text)}"
+
+
+def error_command(error: LayerforgeError, file: str) -> str:
+    """Give the workflow command for the same, about a ``file`` if that is known."""
+    message = f"{error.message}\n{error.remedy}".strip()
+    return workflow_command("error", message, file=file, title="layerforge: check")
 
 
 def check_document(check: Survey) -> dict[str, Any]:

@@ -47,8 +47,11 @@ _LOADED: Final = re.compile(r".+\.(?:so(?:\.[\d.]+)?|node)")
 # What stands in for a link to a library, as in "INPUT(libtbb.so.12)", for linkers
 # alone: https://sourceware.org/binutils/docs/ld/File-Commands.html
 _LINKER_SCRIPT: Final = re.compile(
-    rb"(?:\s|/\*(?:[^*]|\*(?!/))*+\*/)*+(?:INPUT|GROUP|OUTPUT_FORMAT)\s*\("
+    rb"(?:\s|/\*(?:[^*]|\*(?!/))*+\*/)*+(?:AS_NEEDED|EXTERN|GROUP|INPUT|"
+    rb"OUTPUT(?:_ARCH|_FORMAT)?|SEARCH_DIR|STARTUP|TARGET)\s*\("
 )
+# Where -lNAME leads linkers. Extension modules have tags where this has numbers.
+_LINKED: Final = re.compile(r"lib[^.]+(?:\.\d+)*\.so")
 _LONGEST_SCRIPT: Final = 4096  # bytes
 
 _ADDON: Final = ".node"
@@ -261,6 +264,7 @@ def _is_linuxs(entry: FileEntry) -> bool:
         return True
     return (
         not entry.foreign
+        and _LINKED.fullmatch(basename(entry.path)) is not None
         and content.size < _LONGEST_SCRIPT
         and _LINKER_SCRIPT.match(content.inflated()) is not None
     )

@@ -159,6 +159,53 @@ def test_a_mistake_in_layerforge_toml_ends_with_2(locked: Program) -> None:
     )
 
 
+def test_a_mistake_in_layerforge_toml_is_annotated_there(locked: Program) -> None:
+    change(locked, '["web", "base"]', '["web", "bass"]')
+
+    ran = locked("check", "--format", "github")
+
+    assert ran.status == 2
+    assert ran.stdout == (
+        "::error file=layerforge.toml,title=layerforge%3A check::layerforge.toml:%0A  "
+        'functions.api.layers[1]: found "bass", expected a layer (web, base), or an '
+        "ARN\n"
+    )
+    assert ran.stderr.startswith("error: layerforge.toml:\n")
+
+
+def test_a_mistake_in_requirements_is_annotated_there(locked: Program) -> None:
+    locked.write("requirements.in", "demo>>2\n")
+
+    ran = locked("check", "--format", "github")
+
+    assert ran.status == 2
+    assert ran.stdout.startswith(
+        "::error file=requirements.in,title=layerforge%3A check::requirements.in, line"
+    )
+    assert ran.stdout.count("\n") == 1
+
+
+def test_a_mistake_of_no_file_is_annotated_without_one(layerforge: Program) -> None:
+    ran = layerforge("check", "--format", "github")
+
+    assert ran.status == 2
+    assert ran.stdout.startswith(
+        "::error title=layerforge%3A check::there is no layerforge.toml here"
+    )
+
+
+def test_a_comment_says_why_nothing_was_checked(locked: Program) -> None:
+    change(locked, '["web", "base"]', '["web", "bass"]')
+
+    ran = locked("check", "--format", "markdown")
+
+    assert ran.status == 2
+    assert ran.stdout == (
+        '- **error** layerforge.toml: functions.api.layers\\[1\\]: found "bass", '
+        "expected a layer (web, base), or an ARN.\n"
+    )
+
+
 def test_no_layerforge_toml_ends_with_2(layerforge: Program) -> None:
     ran = layerforge("check")
 

@@ -26,7 +26,7 @@ def test_tells_what_requirements_would_weigh(layerforge: Program) -> None:
         "demo, helper<1.1 for python3.12-x86_64\n"
         "  package     unzipped  stripped  kept  required by\n"
         "  demo 1.0         498       413    85  the layer\n"
-        "  helper 1.0       395       335    60  demo\n"
+        "  helper 1.0       395       335    60  the layer, demo\n"
         "  all              893       748   145\n"
         "\n"
         "  target             bytes  of the limit\n"

@@ -181,3 +181,17 @@ def test_a_package_that_is_too_large_is_refused(divided: Program) -> None:
     assert built.status == 5
     assert "a part of the layer would have " in built.stderr
     assert not (divided.folder / "dist").exists()
+
+
+def test_a_part_that_needs_another_is_told(layerforge: Program, index: Index) -> None:
+    make_wheel(index.folder, "large", "1.0", {"large.py": NOISE}, requires=("demo",))
+    layerforge.write("layerforge.toml", PROJECT)
+
+    built = layerforge("build")
+
+    assert built.status == 0
+    note = built.stderr.index("note[split]")
+    assert built.stderr[note:].splitlines()[:2] == [
+        "note[split]: web-1 needs demo and helper, which are in web-2",
+        "  try: Add web-2 to functions that have web-1.",
+    ]

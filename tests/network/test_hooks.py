@@ -140,6 +140,27 @@ def test_a_zip_above_the_limit_fails(project: Path, home: Path) -> None:
     assert "- hook id: layerforge-zip-size\n- exit code: 5\n" in ran.stdout
 
 
+def test_a_commit_of_requirements_by_any_name_is_checked(
+    project: Path, home: Path
+) -> None:
+    config = project / "layerforge.toml"
+    config.write_text(PROJECT.replace("requirements.in", "deps/base.in"))
+    (project / "deps").mkdir()
+    (project / "requirements.in").rename(project / "deps" / "base.in")
+    passed = hooks(project, home)
+    git(project, "commit", "--quiet", "--message", "two")
+    (project / "deps" / "base.in").write_text("demo>=1\n")
+    git(project, "add", "--all")
+
+    # As for a commit: with the files alone that it changes.
+    words = (sys.executable, "-m", "pre_commit", "run", "--color=never")
+    ran = run(project, *words, home=home)
+
+    assert passed.returncode == 0, passed.stdout
+    assert ran.returncode == 1
+    assert "- hook id: layerforge-check\n- exit code: 3\n" in ran.stdout
+
+
 def test_a_stale_lock_fails(project: Path, home: Path) -> None:
     (project / "requirements.in").write_text("demo>=1\n")
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 
+import layerforge
 from layerforge.check import (
     Bound,
     Kind,
@@ -287,6 +290,22 @@ class TestStatus:
     @pytest.mark.parametrize("severity", [Severity.ERROR, Severity.WARNING])
     def test_what_is_waived_does_not_count(self, severity: Severity) -> None:
         assert status(finding(severity, "code", waived="known"), strict=True) == 0
+
+
+def test_no_build_is_asked_for_what_check_alone_finds() -> None:
+    """Else a waiver that check needs is told to be of no use."""
+    package = Path(layerforge.__file__).parent
+    emitted: dict[str, set[bool]] = {}
+    for path in package.rglob("*.py"):
+        in_check = path.is_relative_to(package / "check")
+        for name in re.findall(r'\bcheck="([a-z0-9-]+)"', path.read_text("utf-8")):
+            emitted.setdefault(name, set()).add(in_check)
+    ours = [load_checks()[name] for name, places in emitted.items() if places == {True}]
+
+    assert [
+        each.id for each in ours if each.waivable and each.found_by == "build"
+    ] == []
+    assert "bases" in {each.id for each in ours}
 
 
 @pytest.mark.parametrize("name", ["lock-missing", "lock-stale", "budget", "size"])

@@ -70,6 +70,10 @@ def test_what_a_target_tells_of_a_condition(
         ("except (KeyError, OSError): x = None", True),
         ("except builtins.Exception as error: x = error", True),
         ("except KeyError: pass", False),
+        ("except (KeyError, ValueError): pass", False),
+        ("except IOError: pass", True),
+        ("except ERRORS: pass", True),
+        ("except (KeyError, *ERRORS): pass", True),
         ("except ImportError as error: raise Worse from error", False),
         ("except ImportError:\n  if x: raise\n  y = 1", True),
     ],
@@ -90,10 +94,12 @@ def test_an_import_may_fail_above_a_handler_that_goes_on(
         ("contextlib.suppress(KeyError, OSError)", True),
         ("suppress(KeyError)", False),
         ("warnings.catch_warnings()", False),
-        ("lock", False),
+        ("open(name)", False),
+        ("lock", True),
+        ("try_import()", True),
     ],
 )
-def test_an_import_may_fail_where_its_errors_are_suppressed(
+def test_an_import_may_fail_where_its_errors_may_be_suppressed(
     context: str, *, forgiven: bool
 ) -> None:
     assert suppresses(ast.parse(context, mode="eval").body) is forgiven

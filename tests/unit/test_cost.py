@@ -65,7 +65,14 @@ def commit(folder: Path) -> None:
     git(folder, "commit", "--quiet", "--message", "one")
 
 
-def write(folder: Path, layer: str, packages: Packages) -> None:
+def write(
+    folder: Path,
+    layer: str,
+    packages: Packages,
+    *,
+    predicted: bool = False,
+    digest: str = "a" * 64,
+) -> None:
     """Write the locks of a layer."""
     project = read_project(folder / "layerforge.toml")
     for job in select_jobs(Selection(folder=folder, names=(layer,)), project):
@@ -75,8 +82,8 @@ def write(folder: Path, layer: str, packages: Packages) -> None:
                 version=version,
                 filename=f"{name}-{version}-py3-none-any.whl",
                 url=f"https://example.org/{name}-{version}-py3-none-any.whl",
-                digest="a" * 64,
-                weight=Weight(unzipped=kept, kept=kept),
+                digest=digest,
+                weight=Weight(unzipped=kept, kept=kept, predicted=predicted),
             )
             for name, (version, kept) in packages.items()
         )
@@ -155,7 +162,8 @@ def test_markdown_is_for_a_pull_request(checkout: Path) -> None:
 
 <details><summary>2 packages</summary>
 
-| layer | target | package | before | after | before | after | change |
+| layer | target | package | version before | version after | bytes before | \
+bytes after | change |
 | --- | --- | --- | --- | --- | --: | --: | --: |
 | `web` | python3.12-arm64 | `demo` | 1.0 | 1.1 | 1,000 | 1,500 | +500 |
 | `web` | python3.13-arm64 | `demo` | 1.0 | 1.1 | 1,000 | 1,500 | +500 |
@@ -191,6 +199,68 @@ def test_the_document_has_both_sides(checkout: Path) -> None:
         "growth": 500,
     }
     assert document["functions"][0]["growth"] == 450
+
+
+@pytest.mark.parametrize("then", [True, False])
+def test_a_forecast_that_was_corrected_costs_nothing(
+    checkout: Path, *, then: bool
+) -> None:
+    write(checkout, "web", {"demo": ("1.0", 1000)}, predicted=then)
+    commit(checkout)
+    write(checkout, "web", {"demo": ("1.0", 980)}, predicted=not then)
+
+    found = cost(checkout)
+
+    assert (found.layers, found.functions) == ((), ())
+
+
+def test_what_was_corrected_is_no_part_of_what_a_change_costs(checkout: Path) -> None:
+    write(checkout, "web", {"demo": ("1.0", 1000)}, predicted=True)
+    commit(checkout)
+    write(checkout, "web", {"demo": ("1.0", 980), "other": ("3.0", 2)})
+
+    found = cost(checkout)
+
+    for layer in found.layers:
+        assert (layer.before, layer.after) == (980, 982)
+        assert [change.growth for change in layer.packages] == [2]
+    assert [each.growth for each in found.functions] == [2]
+    assert len(found.layers) == 2
+
+
+def test_another_version_costs_its_bytes_whoever_foretold_them(checkout: Path) -> None:
+    write(checkout, "web", {"demo": ("1.0", 1000)}, predicted=True)
+    commit(checkout)
+    write(checkout, "web", {"demo": ("1.1", 1500)})
+
+    assert [layer.growth for layer in cost(checkout).layers] == [500, 500]
+
+
+def test_another_archive_of_a_version_costs_its_bytes(checkout: Path) -> None:
+    write(checkout, "web", {"demo": ("1.0", 1000)}, predicted=True)
+    commit(checkout)
+    write(checkout, "web", {"demo": ("1.0", 1500)}, digest="b" * 64)
+
+    assert [layer.growth for layer in cost(checkout).layers] == [500, 500]
+
+
+def test_what_other_rules_leave_out_is_a_change(checkout: Path) -> None:
+    write(checkout, "web", {"demo": ("1.0", 1000)}, predicted=True)
+    commit(checkout)
+    file = checkout / "layerforge.toml"
+    file.write_text(
+        file.read_text().replace("[functions", 'strip = "slim"\n[functions')
+    )
+    write(checkout, "web", {"demo": ("1.0", 700)})
+
+    assert [layer.growth for layer in cost(checkout).layers] == [-300, -300]
+
+
+def test_another_archive_of_the_same_size_is_no_change(checkout: Path) -> None:
+    packages = {"demo": ("1.0", 1000), "helper": ("1.0", 50)}
+    write(checkout, "web", packages, digest="b" * 64)
+
+    assert cost(checkout).layers == ()
 
 
 def test_a_new_layer_and_a_removed_one_are_told(checkout: Path) -> None:

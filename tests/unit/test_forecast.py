@@ -346,7 +346,12 @@ NUMPY: Final = PackageForecast(
     predicted=True,
 )
 PANDAS: Final = PackageForecast(
-    name="pandas", version="3.1.1", unzipped=46_240_476, kept=31_067_644, predicted=True
+    name="pandas",
+    version="3.1.1",
+    unzipped=46_240_476,
+    kept=31_067_644,
+    asked=True,
+    predicted=True,
 )
 SIX: Final = PackageForecast(
     name="six", version="1.17.0", unzipped=37_975, kept=37_431, required_by=("pandas",)
@@ -448,6 +453,7 @@ class TestReport:
             "stripped": 7_781_945,
             "kept": 43_463_580,
             "location": "",
+            "asked": False,
             "required_by": ["pandas", "pyarrow"],
             "predicted": True,
         }

@@ -30,6 +30,14 @@ packages = ["pg"]
 """
 
 
+def divided(folder: Path, text: str) -> tuple[FunctionSpec, ...]:
+    """Read the same where the layer web is divided."""
+    file = folder / "layerforge.toml"
+    layers = LAYERS.replace('["requests"]', '["requests"]\nsplit = true')
+    file.write_text(layers + text, encoding="utf-8")
+    return read_project(file).functions
+
+
 def functions(folder: Path, text: str) -> tuple[FunctionSpec, ...]:
     file = folder / "layerforge.toml"
     file.write_text(LAYERS + text, encoding="utf-8")
@@ -57,6 +65,38 @@ def test_a_function_has_layers_of_ours_and_of_others(tmp_path: Path) -> None:
         ForeignLayer(arn=THEIRS),
         ForeignLayer(arn=f"{THEIRS[:-8]}x:1", unzipped=12),
     )
+
+
+def test_a_function_may_hold_several_parts_of_a_layer(tmp_path: Path) -> None:
+    (api,) = divided(tmp_path, 'layers = ["web-1", "web-3"]')
+
+    assert api.layers == ("web-1", "web-3")
+
+
+@pytest.mark.parametrize(
+    ("layers", "mistake"),
+    [
+        (
+            '["web-1", "web"]',
+            'layers[0]: found "web-1", expected no part of web beside web itself',
+        ),
+        (
+            '["web", "web-1"]',
+            'layers[1]: found "web-1", expected no part of web beside web itself',
+        ),
+        (
+            '["web-1", "web-1"]',
+            'layers[1]: found "web-1", expected each layer once, in one version',
+        ),
+    ],
+)
+def test_no_function_holds_anything_twice_by_its_parts(
+    tmp_path: Path, layers: str, mistake: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        divided(tmp_path, f"layers = {layers}")
+
+    assert caught.value.message.splitlines()[1:] == [f"  functions.api.{mistake}"]
 
 
 @pytest.mark.parametrize(

@@ -55,34 +55,10 @@ def test_the_options_of_the_size_of_zips_are_known() -> None:
     assert list(values["only"]) == ["size"]
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "layerforge.toml",
-        "infra/layerforge.toml",
-        "pyproject.toml",
-        "requirements.in",
-        "requirements-dev.txt",
-        "base-requirements.txt",
-        "constraints.txt",
-        "pylock.web-python313-arm64.toml",
-        "pylock.toml",
-        "uv.lock",
-        "app/package.json",
-        "package-lock.web.json",
-        "layerforge-ledger.web-nodejs24-arm64.toml",
-        "yarn.lock",
-    ],
-)
-def test_the_check_is_run_where_it_may_tell_otherwise(path: str) -> None:
-    assert takes("layerforge-check", path)
+def test_the_check_is_always_run_as_what_it_reads_may_have_any_name() -> None:
+    hook = HOOKS["layerforge-check"]
 
-
-@pytest.mark.parametrize(
-    "path", ["README.md", "src/app.py", "mypackage.json5", "a.toml"]
-)
-def test_the_check_is_not_run_for_anything_else(path: str) -> None:
-    assert not takes("layerforge-check", path)
+    assert (hook["always_run"], hook["pass_filenames"]) == (True, False)
 
 
 def test_zips_are_weighed_and_nothing_else() -> None:

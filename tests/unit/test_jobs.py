@@ -363,7 +363,7 @@ class TestForecasts:
 
         lines = ("lxml", "cssselect", "attrs>=25")
         assert job.spec.requirements.lines == lines
-        assert job.spec.name == "lxml, cssselect, attrs>=25"
+        assert job.spec.name == "lxml, attrs>=25"
         assert job.lock_words == ()
 
     def test_take_a_recipe_of_another_language_for_a_requirement(

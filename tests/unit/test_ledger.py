@@ -93,6 +93,29 @@ def test_sizes_are_the_same_however_certain_they_are(pack: Pack) -> None:
     assert not same_sizes(read, whole)
 
 
+@pytest.mark.parametrize(
+    ("kept", "predicted", "same"),
+    [
+        (1019, True, True),
+        (981, True, True),
+        (1021, True, False),
+        (1001, False, False),
+        (1000, False, True),
+    ],
+)
+def test_a_prediction_holds_within_its_margin(
+    kept: int,
+    predicted: bool,  # noqa: FBT001 - a row of the table above
+    same: bool,  # noqa: FBT001 - as above
+) -> None:
+    def lock(weight: Weight) -> Lock:
+        return replace(LOCK, pins=(replace(LOCK.pins[0], weight=weight),))
+
+    told = lock(Weight(unzipped=2000, kept=kept, predicted=predicted))
+
+    assert same_sizes(lock(Weight(unzipped=2000, kept=1000)), told) == same
+
+
 def test_a_lock_gets_the_weight_of_each_pin(pack: Pack) -> None:
     lock = weighed(LOCK, {"demo": pack}, STRIPPING, trim=False)
 

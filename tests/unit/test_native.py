@@ -126,10 +126,37 @@ def test_what_has_the_name_of_native_code_and_is_none_is_warned_of(
     [
         b"INPUT (libtbb.so.12)\n",
         b"/* GNU ld script */\nOUTPUT_FORMAT(elf64-x86-64)\nGROUP ( libx.so.1 )\n",
+        b"SEARCH_DIR(/usr/lib)\nINPUT(libtbb.so.12)\n",
+        b"OUTPUT(libtbb.so)\nINPUT(libtbb.so.12)\n",
+        b"AS_NEEDED(libtbb.so.12)\n",
     ],
 )
 def test_a_script_for_linkers_is_not_damaged(tmp_path: Path, text: bytes) -> None:
     assert findings(make_entry(tmp_path, "python/x.libs/libtbb.so", text)) == []
+
+
+@pytest.mark.parametrize("path", ["python/libtcl8.6.so", "lib/libstdc++.so"])
+def test_a_script_for_linkers_has_the_name_of_a_library(
+    tmp_path: Path, path: str
+) -> None:
+    assert findings(make_entry(tmp_path, path, b"INPUT(libx.so.1)")) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "python/demo/_a.cpython-312-x86_64-linux-gnu.so",
+        "python/lib_a.abi3.so",
+        "python/_a.so",
+        "nodejs/node_modules/demo/demo.node",
+    ],
+)
+def test_a_script_for_linkers_in_a_module_s_place_is_damaged(
+    tmp_path: Path, path: str
+) -> None:
+    assert messages(make_entry(tmp_path, path, b"INPUT(libx.so.1)")) == [
+        "format: has the name of native code, and is no whole ELF file"
+    ]
 
 
 def test_a_link_with_the_name_of_native_code_is_no_such_file() -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from layerforge.ecosystems.node.binaries import find_missing
+from layerforge.ecosystems.node.platforms import named_for, named_for_another
 from layerforge.findings import Severity
 from layerforge.target import Arch, Target, find_runtime
 from layerforge.tree import Tree
@@ -98,3 +99,32 @@ def test_a_damaged_manifest_asks_for_nothing(manifest: bytes, tmp_path: Path) ->
     tree = Tree((make_entry(tmp_path, path, manifest),))
 
     assert list(find_missing(tree, ARM)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "arch"),
+    [
+        ("demo-linux-x64", Arch.X86_64),
+        ("demo-linux-64", Arch.X86_64),
+        ("demo-linux-amd64", Arch.X86_64),
+        ("demo-linux-x86_64", Arch.X86_64),
+        ("demo-linux-arm64", Arch.ARM64),
+        ("demo-linux-aarch64", Arch.ARM64),
+        ("demo-linux-arm-64", Arch.ARM64),
+    ],
+)
+def test_a_processor_goes_by_several_names(name: str, arch: Arch) -> None:
+    targets = [Target(runtime=find_runtime("nodejs22.x"), arch=each) for each in Arch]
+
+    assert [one.arch for one in targets if named_for(name, one)] == [arch]
+    assert [one.arch for one in targets if not named_for_another(name, one)] == [arch]
+
+
+@pytest.mark.parametrize(
+    "name", ["demo-linux-x86", "demo-linux-arm", "demo-linux-ppc64le", "demo-mips-64"]
+)
+def test_what_is_for_another_processor_is_for_no_target(name: str) -> None:
+    targets = [Target(runtime=find_runtime("nodejs22.x"), arch=each) for each in Arch]
+
+    assert not any(named_for(name, one) for one in targets)
+    assert all(named_for_another(name, one) for one in targets)

@@ -47,7 +47,10 @@ def manifest(main: str = "index.js", **more: object) -> str:
         "module.exports = require('bindings')('demo.node');",
         "const addon = require('node-gyp-build')(__dirname)",
         "const build = require('node-gyp-build');\nconst x = build(__dirname)",
-        "function open() {\n  return require('bindings')('demo.node')\n}",
+        "let a\nfunction F() {\n  b = a || (a = require('bindings')('demo.node'))\n}",
+        "let a\nfunction f() {\n  a = require('bindings')('demo')\n}",
+        "const a = require('bindings')('demo')\ntry { x() } catch (e) {}",
+        "const a = require('bindings')('demo')\nconst x = process.platform",
         "import build from 'node-gyp-build'",
         "import {\n  build\n} from 'node-gyp-build'",
         "import a, { b as c } from './build/Release/demo.node';",
@@ -80,6 +83,15 @@ def test_an_addon_that_is_required_for_certain_is_loaded(
         "x = `\nrequire('./build/Release/demo.node')\n`",
         "/* from here on\nrequire('./build/Release/demo.node')",
         "const bindings = require('./lib/bindings')",
+        "exports.f = function () {\n  return require('bindings')('demo')\n}",
+        "exports.f = function () {\n  const a = require('bindings')('demo')\n}",
+        "if (on) {\n  module.exports = require('node-gyp-build')(__dirname)\n}",
+        "if (process.platform == 'win32') {\n  a = require('bindings')('demo')\n}",
+        "let a\ntry {\n  a = require('bindings')('demo')\n} catch (e) {}",
+        "const b = require('bindings')\nif (process.platform == 'win32') b('demo')",
+        "x = \"(a = require('bindings')('demo'))\"",
+        "console.log(\"require('bindings')('demo')\")",
+        "x = 'in two lines: \\\nrequire(\"./build/Release/demo.node\")'",
     ],
 )
 def test_an_addon_that_may_not_be_required_is_not_loaded(
@@ -96,6 +108,22 @@ def test_a_source_of_many_exports_is_read_at_once(tmp_path: Path) -> None:
     begun = process_time()
 
     assert loaded(tmp_path, sources, library(ADDON)) == set()
+    assert process_time() - begun < SLOW
+
+
+def test_a_package_that_many_files_require_is_looked_for_once(tmp_path: Path) -> None:
+    many = [f"demo/{each}.js" for each in range(300)]
+    sources = {
+        "demo/package.json": manifest(),
+        "demo/index.js": "".join(f"require('./{each}')\n" for each in range(300)),
+        **dict.fromkeys(many, "const inside = require('inside')"),
+        "demo/node_modules/inside/package.json": manifest("inside.node"),
+    }
+    rest = [library(f"{MODULES}rest/{each}.txt") for each in range(30_000)]
+    inside = f"{MODULES}demo/node_modules/inside/inside.node"
+    begun = process_time()
+
+    assert loaded(tmp_path, sources, library(inside), *rest) == {inside}
     assert process_time() - begun < SLOW
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from layerforge.strip import Profile
 from layerforge.target import Target, find_arch, find_runtime
 from layerforge.tree import Content, FileEntry
 from layerforge.verify import verify_size
+from tests.entries import make_entry
+from tests.libraries import library
 
 LIMIT = 262_144_000
 TARGET = Target(runtime=find_runtime("python3.12"), arch=find_arch("x86_64"))
@@ -65,7 +68,7 @@ def test_the_message_says_by_how_much_who_and_what_would_help() -> None:
         entry("python/pandas/_libs/algos.so", 90_000_000),
         entry("python/pandas/tests.md", 500_000),
         entry("python/botocore/data/a.json", 80_000_000),
-        entry("python/flask/__init__.py", 30_000),
+        entry("python/flask/flask.json", 30_000),
     ]
     pins = (
         pin("botocore"),
@@ -102,7 +105,7 @@ def test_the_message_says_by_how_much_who_and_what_would_help() -> None:
 
 
 def test_a_limit_of_the_layer_s_own_is_named() -> None:
-    entries = [entry("python/flask/__init__.py", 2000)]
+    entries = [entry("python/flask/flask.json", 2000)]
     spec = LayerSpec(name="data", max_unzipped=1000)
 
     error = explain_size(finding(2000, 1000), job(spec), lock(pin("flask")), entries)
@@ -140,11 +143,40 @@ def test_slim_is_offered_where_it_is_not_chosen(profile: Profile) -> None:
     assert '  262,144,000  strip = "slim"' in error.message.splitlines()
 
 
+def test_what_imports_load_is_not_offered(tmp_path: Path) -> None:
+    size = 2 << 20
+    code = make_entry(tmp_path, "python/a/__init__.py", b"from . import core")
+    core = library(
+        "python/a/core.abi3.so",
+        needed=("libbig.so.1",),
+        rpath=("$ORIGIN/lib",),
+        origin="a",
+    )
+    big = library("python/a/lib/libbig.so.1", origin="a")
+    entries = [
+        code,
+        core,
+        replace(big, content=entry("python/a/lib/libbig.so.1", size).content),
+        entry("python/a/lib/libother.so.1", size),
+        entry("python/a/data/x.json", size),
+    ]
+
+    error = explain_size(
+        finding(LIMIT), job(LayerSpec(name="data")), lock(pin("a")), entries
+    )
+
+    assert error.message.splitlines()[-3:] == [
+        "What would save bytes:",
+        '    2,097,152  exclude = ["a/data"], if your code never uses it',
+        '    2,097,152  exclude = ["a/lib/libother.so.1"], if your code never uses it',
+    ]
+
+
 def test_small_and_private_folders_are_not_offered() -> None:
     entries = [
-        entry("python/a/small/x.py", (1 << 20) - 1),
-        entry("python/a/large/x.py", 1 << 19),
-        entry("python/a/large/y.py", 1 << 19),
+        entry("python/a/small/x.json", (1 << 20) - 1),
+        entry("python/a/large/x.json", 1 << 19),
+        entry("python/a/large/y.json", 1 << 19),
         entry("python/a/_private/x.so", 1 << 20),
     ]
 

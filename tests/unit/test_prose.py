@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from layerforge.reports.columns import clipped, columns, counted
 from layerforge.reports.paths import shown_path, with_shown_paths
-from layerforge.reports.prose import wrapped
+from layerforge.reports.prose import printable, wrapped
 
 LOCK = "layerforge lock web --runtime python3.12 --arch x86_64"
 
@@ -90,3 +90,16 @@ def test_one_of_a_thing_is_not_many() -> None:
         "0 files",
         "1,200 files",
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a line\n\tand another", "a line\n\tand another"),
+        ("caf\u00e9 \u2026", "caf\u00e9 \u2026"),
+        ("\x1b[2J\x07", "\\x1b[2J\\x07"),
+        ("a\u202eb\r", "a\\u202eb\\r"),
+    ],
+)
+def test_what_would_steer_a_terminal_is_shown(text: str, shown: str) -> None:
+    assert printable(text) == shown

@@ -7,25 +7,25 @@ import platform
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from layerforge.ecosystems.python import shadowing
-from layerforge.ecosystems.python.abi import (
-    extension_suffixes,
-    find_foreign_extensions,
-)
+from layerforge.ecosystems.python.abi import find_foreign_extensions
 from layerforge.ecosystems.python.checks import verify_python
 from layerforge.ecosystems.python.distributions import (
     find_distributions,
     find_duplicates,
+    find_packages,
     find_partial_sdk,
 )
 from layerforge.ecosystems.python.shadowing import find_shadows
 from layerforge.ecosystems.python.stale import find_stale_bytecode
 from layerforge.ecosystems.python.startup import find_startup_files
+from layerforge.ecosystems.python.suffixes import extension_suffixes
 from layerforge.findings import Finding, Severity
 from layerforge.target import Arch, Target, find_arch, find_runtime, load_runtimes
 from layerforge.tree import FileEntry, Tree, unite
@@ -131,7 +131,7 @@ def test_a_module_that_a_suiting_package_lacks_is_a_warning() -> None:
 
     assert (found.severity, found.remedy) == (
         Severity.WARNING,
-        "Leave it out with exclude, if nothing imports them.",
+        "Leave it out with exclude, if nothing imports it.",
     )
 
 
@@ -147,6 +147,34 @@ def test_a_package_for_windows_alone_is_an_error() -> None:
             f"x86_64 imports {OWN} and .abi3.so"
         ),
     )
+
+
+def in_python(folder: Path, text: str) -> list[Finding]:
+    """Find what is wrong with a package that has such a source, and a module."""
+    source = make_entry(folder, "python/demo/__init__.py", text.encode())
+    tree = unite([source, FileEntry(path="python/demo/_win.pyd", origin="demo")])
+    return list(find_foreign_extensions(tree, target()))
+
+
+def test_a_module_that_only_windows_imports_is_a_warning(tmp_path: Path) -> None:
+    text = "import sys\nif sys.platform == 'win32':\n    from . import _win"
+
+    assert in_python(tmp_path, text) == [
+        Finding(
+            check="abi",
+            severity=Severity.WARNING,
+            path="python/demo/_win.pyd",
+            message="is an extension that ends in .pyd: python3.13 on x86_64 imports "
+            f"{OWN} and .abi3.so",
+            remedy="Leave it out with exclude, if nothing imports it.",
+        )
+    ]
+
+
+def test_a_module_for_windows_that_is_imported_is_an_error(tmp_path: Path) -> None:
+    (found,) = in_python(tmp_path, "from . import _win")
+
+    assert found.severity is Severity.ERROR
 
 
 def test_a_package_that_serves_windows_too_is_fine() -> None:
@@ -307,9 +335,13 @@ def test_one_version_of_a_package_is_fine(paths: list[str]) -> None:
     assert list(find_duplicates(find_distributions(tree_of(*paths), target()))) == []
 
 
-def sdk(*infos: str) -> list[Finding]:
-    tree = tree_of(*(f"{info}.dist-info/METADATA" for info in infos))
-    return list(find_partial_sdk(find_distributions(tree, target())))
+def sdk(*infos: str, packages: Sequence[str] = ()) -> list[Finding]:
+    tree = tree_of(
+        *(f"{info}.dist-info/METADATA" for info in infos),
+        *(f"{package}/__init__.py" for package in packages),
+    )
+    named = find_distributions(tree, target())
+    return list(find_partial_sdk((*find_packages(tree, target()), *named)))
 
 
 def test_a_part_of_the_sdk_is_warned_of() -> None:
@@ -325,6 +357,26 @@ def test_a_part_of_the_sdk_is_warned_of() -> None:
             "exclude-runtime-sdk = true",
         )
     ]
+
+
+def test_a_part_of_the_sdk_without_metadata_is_warned_of() -> None:
+    (found,) = sdk("s3transfer-0.19.0", packages=["botocore", "s3transfer", "urllib3"])
+
+    assert (found.path, found.message) == (
+        "python/botocore",
+        (
+            "botocore and s3transfer 0.19.0 would run with the runtime's own boto3: "
+            "boto3 can't be imported where botocore is older than the rest expects"
+        ),
+    )
+
+
+def test_all_of_the_sdk_without_metadata_is_fine() -> None:
+    assert sdk("boto3-1.44.5", packages=["botocore", "s3transfer"]) == []
+
+
+def test_a_package_inside_of_another_is_no_part_of_the_sdk() -> None:
+    assert sdk(packages=["demo/vendored/botocore", "demo"]) == []
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ def loaded(folder: Path, sources: dict[str, str], *native: FileEntry) -> set[str
         "from demo._core import a as b",
         "import demo._core",
         "import os, demo._core as core",
+        "from . import _core\n_core = _core.wrapped\nraise SystemExit",
         "import importlib\nimportlib.import_module('demo._core')",
         "from importlib import import_module\ncore = import_module('._core', 'demo')",
         "class A:\n    from . import _core",
@@ -89,6 +90,11 @@ def test_what_is_imported_for_certain_is_loaded(tmp_path: Path, text: str) -> No
             "HAS = False\ndef f():\n    global HAS\n    HAS = True\nf()\n"
             "if not HAS:\n    from . import _core"
         ),
+        "with try_import() as attempt:\n    from . import _core",
+        "ERRORS = OSError\ntry:\n    from . import _core\nexcept ERRORS:\n    pass",
+        "raise ImportError('not here')\nfrom . import _core",
+        "if os.name == 'posix':\n    raise SystemExit\nfrom . import _core",
+        "HAS = False\ndef HAS():\n    pass\nif not HAS:\n    from . import _core",
         "import_module(name)",
         "from . import _core (",
         "import demo._other",
@@ -112,6 +118,40 @@ def test_modules_are_followed_through_the_layer(tmp_path: Path) -> None:
     extension = library("python/a/_e.abi3.so")
 
     assert loaded(tmp_path, sources, extension) == {extension.path}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "_core = None",
+        "if os.name == 'nt':\n    import other as _core",
+        "from .other import _core",
+        "def _core():\n    pass",
+    ],
+)
+def test_a_name_of_its_package_s_own_comes_before_a_module(
+    tmp_path: Path, text: str
+) -> None:
+    sources = {"demo/__init__.py": text, "user.py": "from demo import _core"}
+
+    assert loaded(tmp_path, sources, library(CORE)) == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "def f():\n    _core = None",
+        "class A:\n    _core = None",
+        "if TYPE_CHECKING:\n    from . import _core",
+    ],
+)
+def test_a_module_is_loaded_where_its_package_has_no_such_name(
+    tmp_path: Path, text: str
+) -> None:
+    sources = {"demo/__init__.py": text, "user.py": "from demo import _core"}
+
+    assert loaded(tmp_path, sources, library(CORE)) == {CORE}
 
 
 def test_a_top_level_extension_is_loaded(tmp_path: Path) -> None:

@@ -166,3 +166,13 @@ def test_without_git_there_is_no_earlier_revision(
 
     assert error.message == "there is no git here to ask for an earlier revision"
     assert error.remedy == "Install it, or leave out --against."
+
+
+def test_a_clone_that_lacks_a_file_is_told(checkout: Path) -> None:
+    blob = git(checkout, "rev-parse", "HEAD:file")
+    (checkout / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+
+    error = refused(checkout)
+
+    assert error.message == "git hasn't got all files of that revision"
+    assert error.remedy.endswith("git fsck")

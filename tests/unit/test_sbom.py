@@ -349,6 +349,16 @@ def test_the_purl_of_a_commit_has_its_repository(tmp_path: Path) -> None:
     )
 
 
+def test_what_names_itself_as_no_package_can_has_no_purl(tmp_path: Path) -> None:
+    inside = {"demo/_vendor/x-1.dist-info/METADATA": b"Name: x/\nVersion: 1\n"}
+    wheel = make_wheel(tmp_path, "demo", "1.0", {"demo/__init__.py": b"", **inside})
+    layer = python_layer(wheel, roots=["demo"])
+
+    rows = sbom_of(layer)["components"]
+
+    assert {row.get("purl") for row in rows} == {"pkg:pypi/demo@1.0", None}
+
+
 def test_a_commit_of_a_repository_of_this_machine_is_not_told(tmp_path: Path) -> None:
     archive = commit_archive("git", "file:///home/someone/demo", COMMIT)
     layer = demo(tmp_path).with_pin("demo", **archive)
@@ -375,6 +385,21 @@ def test_what_the_runtime_brings_is_a_property_of_the_layer(tmp_path: Path) -> N
     assert [value for name, value in properties_of(row) if "provided" in name] == [
         "boto3",
         "botocore",
+        "python3.13",
+    ]
+
+
+def test_what_a_layer_below_has_is_told_with_its_zip(tmp_path: Path) -> None:
+    layer = demo(tmp_path)
+    lock = replace(layer.lock, provided=("urllib3",))
+    report = replace(layer.report, provided_by=("base.zip",))
+
+    document = json.loads(dump_sbom(report, layer.target, [lock], layer.tree))
+
+    row = document["metadata"]["component"]
+    assert [pair for pair in properties_of(row) if "provided" in pair[0]] == [
+        ("layerforge:provided", "urllib3"),
+        ("layerforge:provided-by", "base.zip"),
     ]
 
 

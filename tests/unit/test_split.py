@@ -9,7 +9,7 @@ from layerforge.elf import ElfFacts
 from layerforge.errors import VerifyError
 from layerforge.limits import DIRECT_UPLOAD_LIMIT, MAX_UNZIPPED
 from layerforge.lock import Lock, Pin
-from layerforge.split import divide, group, verify_together
+from layerforge.split import divide, group, verify_parts, verify_together
 from layerforge.tree import Content, FileEntry, Tree, unite
 
 ROOT = "python/"
@@ -59,9 +59,23 @@ def groups(*entries: FileEntry, pins: tuple[Pin, ...] = ()) -> list[set[str]]:
     return [set(one.origins) for one in found]
 
 
-def parts(*entries: FileEntry, most: int = MAX_UNZIPPED) -> list[set[str]]:
-    divided = divide(unite(entries), lock(), ROOT, most)
+def parts(
+    *entries: FileEntry, pins: tuple[Pin, ...] = (), most: int = MAX_UNZIPPED
+) -> list[set[str]]:
+    divided = divide(unite(entries), lock(*pins), ROOT, most)
     return [{one.origin for one in part} for part in divided]
+
+
+def sized(**megabytes: int) -> list[FileEntry]:
+    return [entry(f"{n}/x", zipped=m * 1_000_000) for n, m in megabytes.items()]
+
+
+def warned(parts: dict[str, Tree], *pins: Pin) -> list[tuple[str, str]]:
+    return [(one.message, one.remedy) for one in verify_parts(parts, lock(*pins))]
+
+
+def tree(*names: str, size: int = 0) -> Tree:
+    return unite(entry(f"{name}/x", size=size) for name in names)
 
 
 # -- what stays together --------
@@ -249,6 +263,141 @@ def test_a_group_that_is_too_large_for_lambda_is_refused() -> None:
         "a part of the layer would have 2,000,000 bytes (1.9 MiB) unzipped, 1,000,000 "
         "too many: a"
     )
+
+
+# -- what requires what --------
+
+
+def test_what_a_package_requires_is_in_its_part() -> None:
+    found = parts(*sized(a=40, b=30, c=1), pins=(pin("a", "c"), pin("b"), pin("c")))
+
+    assert found == [{"a", "c"}, {"b"}]
+
+
+def test_what_it_requires_by_way_of_others_is_there_too() -> None:
+    pins = (pin("a", "d"), pin("b"), pin("c"), pin("d", "c"))
+
+    assert parts(*sized(a=40, b=30, c=1, d=2), pins=pins) == [{"a", "c", "d"}, {"b"}]
+
+
+def test_a_package_without_files_hides_nothing_that_is_required() -> None:
+    pins = (pin("a", "all-of-it"), pin("all-of-it", "c"), pin("b"), pin("c"))
+
+    assert parts(*sized(a=40, b=30, c=1), pins=pins) == [{"a", "c"}, {"b"}]
+
+
+def test_a_package_is_with_the_large_one_that_it_requires() -> None:
+    found = parts(*sized(a=40, b=30, c=1), pins=(pin("a"), pin("b"), pin("c", "a")))
+
+    assert found == [{"a", "c"}, {"b"}]
+
+
+def test_what_all_parts_require_is_where_there_is_least() -> None:
+    pins = (pin("a", "c"), pin("b", "c"), pin("c"))
+
+    assert parts(*sized(a=40, b=30, c=1), pins=pins) == [{"a"}, {"b", "c"}]
+
+
+def test_what_is_shared_is_not_in_the_part_that_needs_the_other_anyway() -> None:
+    pins = (pin("a", "d"), pin("b"), pin("c", "a", "b", "d"), pin("d"))
+
+    found = parts(*sized(a=40, b=35, c=20, d=1), pins=pins)
+
+    assert found == [{"a", "d"}, {"b"}, {"c"}]
+
+
+def test_a_part_takes_only_what_it_has_room_for() -> None:
+    pins = (pin("a", "c", "d"), pin("b"), pin("c"), pin("d"))
+
+    assert parts(*sized(a=50, b=30, c=1, d=3), pins=pins) == [{"a", "c"}, {"b", "d"}]
+
+
+def test_a_part_for_s3_takes_all_that_it_requires() -> None:
+    found = parts(*sized(a=60, b=30, c=1), pins=(pin("a", "c"), pin("b"), pin("c")))
+
+    assert found == [{"a", "c"}, {"b"}]
+
+
+def test_a_part_for_s3_takes_no_more_than_it_may_unzipped() -> None:
+    pins = (pin("a", "c"), pin("b"), pin("c"))
+
+    found = parts(*sized(a=60, b=30, c=1), pins=pins, most=60_500_000)
+
+    assert found == [{"a"}, {"b", "c"}]
+
+
+def test_packages_that_require_each_other_are_in_one_part() -> None:
+    pins = (pin("a"), pin("b"), pin("c", "d"), pin("d", "c"))
+
+    found = parts(*sized(a=40, b=40, c=1, d=1), pins=pins)
+
+    assert found == [{"a"}, {"b", "c", "d"}]
+
+
+def test_a_part_that_nothing_is_left_in_is_no_part() -> None:
+    pins = (pin("a", "c"), pin("b", "d"), pin("c"), pin("d"), pin("e"), pin("f"))
+    sizes = sized(a=22, b=22, c=15, d=15, e=15, f=15)
+
+    assert len(parts(*sizes)) == 3
+    assert parts(*sizes, pins=pins) == [{"a", "c", "e"}, {"b", "d", "f"}]
+
+
+def test_a_part_that_needs_another_is_warned_of() -> None:
+    found = warned({"web-1": tree("a"), "web-2": tree("b")}, pin("a", "b"), pin("b"))
+
+    assert found == [
+        (
+            "web-1 needs b, which is in web-2",
+            "Add web-2 to functions that have web-1.",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("bc", "b and c"),
+        ("bcd", "b, c and d"),
+        ("bcde", "b, c, d and 1 more"),
+    ],
+)
+def test_some_of_what_a_part_needs_is_named(names: str, said: str) -> None:
+    pins = (pin("a", *names), *map(pin, names))
+
+    ((message, _),) = warned({"web-1": tree("a"), "web-2": tree(*names)}, *pins)
+
+    assert message == f"web-1 needs {said}, which are in web-2"
+
+
+def test_each_part_that_is_needed_is_told() -> None:
+    pins = (pin("a", "b"), pin("b", "c"), pin("c"))
+
+    found = warned({f"web-{n}": tree(n) for n in "abc"}, *pins)
+
+    assert [message for message, _ in found] == [
+        "web-a needs b, which is in web-b",
+        "web-a needs c, which is in web-c",
+        "web-b needs c, which is in web-c",
+    ]
+
+
+def test_parts_that_need_each_other_and_fit_no_function_are_told_so() -> None:
+    large = {"web-1": tree("a", size=131_072_000), "web-2": tree("b", size=131_072_000)}
+
+    together, needing = warned(large, pin("a", "b"), pin("b"))
+
+    assert together[0].startswith("all parts together have 262,144,000 bytes ")
+    assert needing == (
+        "web-1 needs b, which is in web-2",
+        "No function can hold both: leave packages out, or make several layers.",
+    )
+
+
+def test_parts_that_need_no_other_are_not_warned_of() -> None:
+    assert warned({"web-1": tree("a", "b"), "web-2": tree("c")}, pin("a", "b")) == []
+
+
+# -- what a function holds --------
 
 
 def test_parts_that_no_function_can_hold_together_are_warned_of() -> None:

@@ -287,6 +287,47 @@ def test_a_function_may_hold_parts_alone(write: Write, tmp_path: Path) -> None:
     assert after.functions[0].size == Size(bytes=201)
 
 
+@pytest.mark.parametrize(
+    ("parts", "made", "names"),
+    [
+        (("a.zip", "b.zip"), "in 2 parts", "base-1, base-2"),
+        ((), "as one zip", "base"),
+    ],
+)
+def test_a_part_that_no_build_makes_is_refused(
+    write: Write, tmp_path: Path, parts: tuple[str, ...], made: str, names: str
+) -> None:
+    write('split = true\n[functions.api]\nlayers = ["base-3"]\ncode = 1\n', demo=1000)
+    (job,) = select_jobs(
+        Selection(folder=tmp_path, names=("base",)),
+        read_project(tmp_path / "layerforge.toml"),
+    )
+    lock = check(tmp_path, "base").layers[0].lock
+    assert lock
+    leave_manifest(job, lock.digest, 1000, parts=parts)
+
+    with pytest.raises(ConfigError) as caught:
+        check(tmp_path)
+
+    assert caught.value.message == (
+        f"function api holds base-3, and base for python3.13-arm64 was built {made}"
+    )
+    assert caught.value.remedy == f"Name what there is in its layers: {names}"
+
+
+def test_a_part_of_a_build_that_is_gone_is_a_note(write: Write, tmp_path: Path) -> None:
+    write('split = true\n[functions.api]\nlayers = ["base-2"]\ncode = 1\n', demo=1000)
+    (job,) = select_jobs(
+        Selection(folder=tmp_path, names=("base",)),
+        read_project(tmp_path / "layerforge.toml"),
+    )
+    lock = check(tmp_path, "base").layers[0].lock
+    assert lock
+    leave_manifest(job, lock.digest, 1000, parts=("base-1.zip", "base-2.zip"))
+
+    assert [told.finding.check for told in check(tmp_path).told] == ["unknown-size"]
+
+
 def leave_manifest(
     job: Job, digest: str, unzipped: int, parts: tuple[str, ...] = ()
 ) -> None:
@@ -418,6 +459,36 @@ def test_a_layer_without_the_one_that_it_stands_on_is_a_warning(
         "it holds base, which stands on web, and not that",
         "Add web to its layers.",
     ) in found(checked)
+
+
+@pytest.mark.parametrize("held", ['"base-1"', '"base-1", "base-2"'])
+def test_parts_without_the_layer_that_theirs_stands_on_are_one_warning(
+    write: Write, tmp_path: Path, held: str
+) -> None:
+    write(
+        'split = true\nprovided-by = ["web"]\n'
+        f"[functions.half]\nlayers = [{held}]\ncode = 1\n",
+        demo=1,
+    )
+
+    (told,) = (one for one in check(tmp_path).told if one.finding.check == "bases")
+
+    assert told.finding.message.endswith(", which stands on web, and not that")
+    assert told.finding.message.startswith("it holds base-")
+    assert told.finding.remedy == "Add web to its layers."
+
+
+def test_parts_of_the_layer_that_another_stands_on_are_that(
+    write: Write, tmp_path: Path
+) -> None:
+    write(
+        "split = true\n"
+        '[layers.top]\nrequirements = ["demo"]\nprovided-by = ["base"]\n'
+        '[functions.api]\nlayers = ["top", "base-1"]\ncode = 1\n',
+        demo=1,
+    )
+
+    assert "bases" not in [told.finding.check for told in check(tmp_path).told]
 
 
 def test_code_that_is_not_there_is_a_warning(write: Write, tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from layerforge.ecosystems.node.packagelock import Package
-from layerforge.target import Target
+from layerforge.target import Arch, Target
 
 # Every image of Lambda is Linux with glibc; only the instruction set differs.
 _OS: Final = "linux"
@@ -20,6 +20,15 @@ _PROCESSORS: Final = {
     *("i386", "i586", "i686", "ia32", "loong64", "loongarch64", "mips", "mips64"),
     *("mips64el", "mips64le", "mipsel", "powerpc64", "powerpc64le", "ppc64"),
     *("ppc64le", "riscv64", "s390x", "x32", "x64", "x86"),
+}
+_OWN: Final[Mapping[Arch, frozenset[str]]] = {
+    Arch.X86_64: frozenset({"amd64", "x64"}),
+    Arch.ARM64: frozenset({"aarch64", "arm64"}),
+}
+# What says it where no other processor is named: linux-64, linux-x86_64.
+_SPELLED: Final[Mapping[Arch, Sequence[set[str]]]] = {
+    Arch.X86_64: ({"64"}, {"x86", "64"}),
+    Arch.ARM64: ({"arm", "64"},),
 }
 
 
@@ -40,10 +49,11 @@ def named_for(name: str, target: Target | None) -> bool:
     if target is None:
         return True
     words = _words(name)
+    processors = words & _PROCESSORS
     return (
         _OS in words
         and not words & _MUSL
-        and (target.arch.npm in words or not words & _PROCESSORS)
+        and (not processors or _includes(processors, target.arch))
     )
 
 
@@ -53,6 +63,11 @@ def named_for_another(name: str, target: Target) -> bool:
     ``@esbuild/linux-arm64`` is, and ``linuxmusl-x64``, for x86_64.
     """
     return not named_for(name, target) and not _words(name).isdisjoint(_PROCESSORS)
+
+
+def _includes(processors: set[str], arch: Arch) -> bool:
+    """Say whether an architecture is among the processors that a name has."""
+    return not processors.isdisjoint(_OWN[arch]) or processors in _SPELLED[arch]
 
 
 def _words(name: str) -> set[str]:

@@ -1,17 +1,20 @@
 """Which addons requiring a layer's top-level packages loads, told by their sources.
 
 Only what is required at the beginning of a line is followed: it is run whatever
-happens, whereas what is indented stands in a function, or under a condition. Comments
-and templates are passed over. What looks for an addon (bindings, node-gyp-build) counts
-wherever it stands, since a package that does so is of no use without one; unless the
-file catches anything that is thrown: it may do without.
+happens, whereas what is indented stands in a function, or under a condition. Comments,
+templates and strings are passed over.
+
+What looks for an addon (bindings, node-gyp-build) counts there too, if it is called at
+once. If it isn't, it counts in files alone that neither catch anything nor speak of the
+platform; and in those also where what it finds is kept in a name, at whichever depth:
+a package that does so is of no use without its addon.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from posixpath import basename, dirname, normpath
 from typing import Final
@@ -44,13 +47,17 @@ _PASSED_OVER: Final = re.compile(
     r"(?P<string>\"(?:[^\"\\\n]|\\[\s\S])*+\"?|'(?:[^'\\\n]|\\[\s\S])*+'?)"
     r"|`(?:[^`\\]|\\[\s\S])*+`?|/\*[\s\S]*?(?:\*/|\Z)|//.*"
 )
-_CATCHES: Final = re.compile(r"\bcatch\b")
 # What finds a package's addon, in build/ or prebuilds/, and throws where there is none.
-_FINDER: Final = re.compile(
-    r"(?:\brequire\(\s*|^import\b[^;\"'(){}=\n]*"
-    r"(?:\{[^\"'(){}]*\}[^;\"'(){}=\n]*)?\bfrom\s*)"
-    r"[\"'](?:bindings|node-gyp-build(?:-optional-packages)?)[\"']"
-    r"(?:\s*\)\(\s*[\"'](?P<given>[^\"'\n]+)[\"']\s*\))?",
+_FINDERS: Final = {"bindings", "node-gyp-build", "node-gyp-build-optional-packages"}
+_CALLED: Final = re.compile(r"[ \t]*\(\s*(?:[\"'](?P<given>[^\"'\n]+)[\"']\s*\))?")
+# Whether such a file may do without the addon, or is for other platforms.
+_CHOOSES: Final = re.compile(r"\b(?:catch|platform)\b")
+# addon = require('bindings')('name'), of a name that was declared before. Strings are
+# passed over by being known, too.
+_KEPT: Final = re.compile(
+    r"(?:^[ \t]+|[({;]\s*+)[\w$]++\s*=\s*require\(\s*[\"']bindings[\"']\s*\)"
+    r"\(\s*[\"'](?P<given>[^\"'\n]+)[\"']\s*\)"
+    r"|\"(?:[^\"\\\n]|\\[\s\S])*+\"?|'(?:[^'\\\n]|\\[\s\S])*+'?",
     re.MULTILINE,
 )
 _PREBUILDS: Final = "prebuilds"
@@ -85,6 +92,7 @@ class _Layer:
 
     tree: Tree
     target: Target
+    _mains: dict[str, str] = field(init=False, default_factory=dict)
 
     @cached_property
     def files(self) -> Mapping[str, FileEntry]:
@@ -99,6 +107,23 @@ class _Layer:
             if entry.path.endswith(_ADDON) and entry.content
         ]
 
+    @cached_property
+    def folders(self) -> Mapping[str, set[str]]:
+        """Give what is in each folder that has a package.json, by paths in it."""
+        manifest = "/package.json"
+        found: dict[str, set[str]] = {
+            path.removesuffix(manifest): set()
+            for path in self.files
+            if path.endswith(manifest)
+        }
+        for path in self.files:
+            folder = dirname(path)
+            while folder:
+                if folder in found:
+                    found[folder].add(path.removeprefix(f"{folder}/"))
+                folder = dirname(folder)
+        return found
+
     def mains(self) -> Iterator[str]:
         """Give the files that are required by the names of top-level packages."""
         for name, main in find_mains(self.tree, self.target).items():
@@ -110,30 +135,38 @@ class _Layer:
         """Give the files that running one loads, or that it is of no use without."""
         content = self.files[path].content
         source = content.inflated().decode(errors="replace") if content else ""
-        text = _PASSED_OVER.sub(lambda found: found["string"] or " ", source)
-        if not _CATCHES.search(source):
-            for match in _FINDER.finditer(text):
-                yield from self._found(path, match["given"] or "")
+        text = _PASSED_OVER.sub(_in_one_line, source)
+        chooses = _CHOOSES.search(source) is not None
+        for match in () if chooses else _KEPT.finditer(text):
+            if match["given"]:
+                yield from self._found(path, match["given"])
         for match in (*_REQUIRED.finditer(text), *_IMPORTED.finditer(text)):
-            for place in _places(path, match["name"]):
-                found = self._file(place)
-                if found:
-                    yield found
-                    break
+            called = _CALLED.match(text, match.end())
+            if match["name"] not in _FINDERS:
+                yield from self._required(path, match["name"])
+            elif called or not chooses:
+                given = called["given"] if called else None
+                yield from self._found(path, given or "")
+
+    def _required(self, path: str, name: str) -> Iterator[str]:
+        """Give the file that a name stands for in another, if there is one."""
+        for found in filter(None, map(self._file, _places(path, name))):
+            yield found
+            break
 
     def _file(self, place: str) -> str:
         """Give the file that a place stands for, which may be a folder; or ''."""
-        manifest = self.files.get(f"{place}/package.json")
-        if manifest:
-            inside = {
-                path.removeprefix(f"{place}/")
-                for path in self.files
-                if path.startswith(f"{place}/")
-            }
-            main = main_file(manifest_of(manifest), inside)
-            return f"{place}/{main}" if main else ""
+        if place in self.folders:
+            return self._main(place)
         tried = (f"{place}{suffix}" for suffix in _TRIED)
         return next((path for path in tried if path in self.files), "")
+
+    def _main(self, folder: str) -> str:
+        if folder not in self._mains:
+            manifest = manifest_of(self.files[f"{folder}/package.json"])
+            main = main_file(manifest, self.folders[folder])
+            self._mains[folder] = f"{folder}/{main}" if main else ""
+        return self._mains[folder]
 
     def _found(self, path: str, name: str) -> Iterable[str]:
         """Give the addon that a package's file has looked for, if there is but one."""
@@ -155,6 +188,10 @@ class _Layer:
         return not name or basename(place).removesuffix(_ADDON) == name.removesuffix(
             _ADDON
         )
+
+
+def _in_one_line(passed: re.Match[str]) -> str:
+    return (passed["string"] or " ").replace("\n", " ")
 
 
 def _places(path: str, name: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from layerforge.ecosystems.python.suffixes import extension_suffixes
 from layerforge.findings import Finding, Severity
 from layerforge.target import Target
 from layerforge.tree import FileEntry, Tree
@@ -19,16 +20,6 @@ _TAGGED: Final = re.compile(
     r"(?P<module>[^/.]+)(?P<suffix>\.(?:abi3|cpython|graalpy|pypy)[^/]*\.so"
     r"|(?:\.[^/]+)?\.pyd)"
 )
-_FREE_THREADED_ABI: Final = (3, 15)  # from here on .abi3t.so is taken as well (PEP 803)
-
-
-def extension_suffixes(target: Target) -> tuple[str, ...]:
-    """Give the suffixes of extension modules, as the target's interpreter has them."""
-    version = target.runtime.version_info
-    number = "".join(map(str, version))
-    own = f".cpython-{number}-{target.arch.machine}-linux-gnu.so"
-    threaded = (".abi3t.so",) if version >= _FREE_THREADED_ABI else ()
-    return (own, ".abi3.so", *threaded, ".so")
 
 
 def find_foreign_extensions(tree: Tree, target: Target) -> Iterator[Finding]:
@@ -36,7 +27,8 @@ def find_foreign_extensions(tree: Tree, target: Target) -> Iterator[Finding]:
 
     An error where a package has none for the target: it was installed for another. A
     module that another file gives as well is not missed, and one for Windows not where
-    its package has libraries for Linux too: it serves both.
+    its package has libraries for Linux too: it serves both. Of a package in Python its
+    sources tell whether it does without what it has for Windows.
     """
     tagged = [
         (folder, match, entry)
@@ -61,7 +53,24 @@ def find_foreign_extensions(tree: Tree, target: Target) -> Iterator[Finding]:
         elif f"{folder}/{match['module']}" not in given:
             packages[package].append(entry)
     for package, entries in packages.items():
-        yield _finding(package, entries, target, partly=package in suiting)
+        spared = package in suiting or _are_windows_own(package, entries, tree, target)
+        yield _finding(package, entries, target, spared=spared)
+
+
+def _are_windows_own(
+    package: str, entries: Sequence[FileEntry], tree: Tree, target: Target
+) -> bool:
+    """Say whether a package in Python has modules for Windows, and does without."""
+    if not all(entry.path.endswith(".pyd") for entry in entries):
+        return False
+    sources = (entry.path for entry in tree if entry.path.endswith(".py"))
+    if all(_package(path, target) != package for path in sources):
+        return False
+    from layerforge.ecosystems.python.reach import (  # noqa: PLC0415 - seldom asked
+        find_loaded,
+    )
+
+    return find_loaded(tree, target).isdisjoint(entry.path for entry in entries)
 
 
 def _modules(tree: Tree, suffixes: Sequence[str]) -> set[str]:
@@ -83,7 +92,7 @@ def _package(path: str, target: Target) -> str:
 
 
 def _finding(
-    package: str, entries: Sequence[FileEntry], target: Target, *, partly: bool
+    package: str, entries: Sequence[FileEntry], target: Target, *, spared: bool
 ) -> Finding:
     suffixes = {
         match["suffix"]
@@ -96,12 +105,12 @@ def _finding(
     )
     return Finding(
         check="abi",
-        severity=Severity.WARNING if partly else Severity.ERROR,
+        severity=Severity.WARNING if spared else Severity.ERROR,
         path=package if count > 1 else entries[0].path,
         message=f"{many} in {' or '.join(sorted(suffixes))}: {target.runtime} on "
         f"{target.arch} imports {own} and .abi3.so",
         remedy=f"Leave {'them' if count > 1 else 'it'} out with exclude, if nothing "
-        "imports them."
-        if partly
+        f"imports {'them' if count > 1 else 'it'}."
+        if spared
         else f"Install its package for {target}: layerforge build does.",
     )

@@ -6,6 +6,7 @@ from layerforge.ecosystems.python.abi import find_foreign_extensions
 from layerforge.ecosystems.python.distributions import (
     find_distributions,
     find_duplicates,
+    find_packages,
     find_partial_sdk,
 )
 from layerforge.ecosystems.python.shadowing import find_shadows
@@ -24,6 +25,6 @@ def verify_python(tree: Tree, target: Target) -> tuple[Finding, ...]:
         *find_stale_bytecode(tree, target),
         *find_shadows(tree, target),
         *find_duplicates(distributions),
-        *find_partial_sdk(distributions),
+        *find_partial_sdk((*find_packages(tree, target), *distributions)),
         *find_startup_files(tree, target),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,13 +30,13 @@ _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 _GLOBAL: Final = re.compile(r"^\s*global\b(.*)", re.MULTILINE)
 _NAME: Final = re.compile(r"\w+")
 # What a failed import raises, or a library that can't be opened.
-_FAILURES: Final = {
-    "BaseException",
-    "Exception",
-    "ImportError",
-    "ModuleNotFoundError",
-    "OSError",
+_FAILURES: Final = (ModuleNotFoundError, ImportError, OSError)
+# Contexts of the standard library that let through whatever is raised in them.
+_TRANSPARENT: Final = {
+    *("catch_warnings", "chdir", "closing", "nullcontext", "open"),
+    *("redirect_stderr", "redirect_stdout"),
 }
+_SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
 def flags(body: Sequence[ast.stmt], text: str) -> Mapping[str, bool]:
@@ -61,6 +62,22 @@ def flags(body: Sequence[ast.stmt], text: str) -> Mapping[str, bool]:
         for name, value in found.items()
         if bound[name] == told[name] and not everything
     }
+
+
+def names_set(body: Iterable[ast.stmt]) -> Iterator[str]:
+    """Give the names that a module sets by itself, under whichever condition.
+
+    ``from . import a`` sets none of these: it is how a package loads its own parts.
+    """
+    waiting: list[ast.AST] = list(body)
+    while waiting:
+        node = waiting.pop()
+        match node:
+            case ast.ImportFrom(module=None, level=1):
+                continue
+        yield from _names_bound(node)
+        if not isinstance(node, _SCOPES):
+            waiting += ast.iter_child_nodes(node)
 
 
 def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.AST]:
@@ -124,21 +141,32 @@ def holds(
 
 
 def forgives(handler: ast.ExceptHandler) -> bool:
-    """Say whether an import may fail above a handler: it ends without raising."""
+    """Say whether an import may fail above a handler: it ends without raising.
+
+    It may where only running the source tells what the handler takes.
+    """
     if isinstance(handler.body[-1], ast.Raise):
         return False
-    return handler.type is None or _is_failure(handler.type)
+    return handler.type is None or _may_be_failure(handler.type)
 
 
 def suppresses(context: ast.expr) -> bool:
-    """Say whether a ``with`` lets an import fail, as contextlib.suppress does."""
-    return isinstance(context, ast.Call) and any(map(_is_failure, context.args))
+    """Say whether a ``with`` may let an import fail, as contextlib.suppress does."""
+    if not isinstance(context, ast.Call):
+        return True
+    name = _named(context.func)
+    if name == "suppress":
+        return any(map(_may_be_failure, context.args))
+    return name not in _TRANSPARENT
 
 
-def _is_failure(kind: ast.expr) -> bool:
+def _may_be_failure(kind: ast.expr) -> bool:
     if isinstance(kind, ast.Tuple):
-        return any(map(_is_failure, kind.elts))
-    return _named(kind) in _FAILURES
+        return any(map(_may_be_failure, kind.elts))
+    known = getattr(builtins, kind.id, None) if isinstance(kind, ast.Name) else None
+    if not isinstance(known, type):
+        return True
+    return any(issubclass(failure, known) for failure in _FAILURES)
 
 
 def _compared(

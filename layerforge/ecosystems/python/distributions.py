@@ -27,7 +27,10 @@ _INFO: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distribution:
-    """An installed package, as the folder of its metadata names it (PEP 376)."""
+    """An installed package, as the folder of its metadata names it (PEP 376).
+
+    One that has lost its metadata is of the version ``""``.
+    """
 
     name: str
     version: str
@@ -54,6 +57,22 @@ def find_distributions(tree: Tree, target: Target) -> tuple[Distribution, ...]:
     return tuple(found.values())
 
 
+def find_packages(tree: Tree, target: Target) -> tuple[Distribution, ...]:
+    """Give the packages that can be imported, by their folders, without versions."""
+    places = {
+        place + folder: folder
+        for entry in tree
+        if entry.path.endswith("/__init__.py")
+        and (place := target.runtime.place_of(entry.path))
+        for folder in [entry.path.removeprefix(place).removesuffix("/__init__.py")]
+        if "/" not in folder
+    }
+    return tuple(
+        Distribution(name=canonicalize_name(folder), version="", path=path)
+        for path, folder in places.items()
+    )
+
+
 def find_duplicates(distributions: Sequence[Distribution]) -> Iterator[Finding]:
     """Find packages whose metadata is there in two versions."""
     by_name: defaultdict[str, dict[str, Distribution]] = defaultdict(dict)
@@ -74,14 +93,17 @@ def find_duplicates(distributions: Sequence[Distribution]) -> Iterator[Finding]:
 
 
 def find_partial_sdk(distributions: Sequence[Distribution]) -> Iterator[Finding]:
-    """Find parts of the AWS SDK that would run with the runtime's own other parts."""
+    """Find parts of the AWS SDK that would run with the runtime's own other parts.
+
+    Of several of one name the last counts.
+    """
     present = {one.name: one for one in distributions}
     facts = _facts()
     together = facts["together"]["packages"]
     own = [present[name] for name in together if name in present]
     missing = [name for name in together if name not in present]
     if own and missing:
-        has = " and ".join(f"{one.name} {one.version}" for one in own)
+        has = " and ".join(f"{one.name} {one.version}".strip() for one in own)
         yield Finding(
             check="sdk",
             severity=Severity.WARNING,

@@ -15,16 +15,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from typing import Final
 
-from layerforge.ecosystems.python.abi import extension_suffixes
 from layerforge.ecosystems.python.conditions import (
     flags,
     forgives,
     holds,
+    names_set,
     suppresses,
 )
 from layerforge.ecosystems.python.importable import find_imports
+from layerforge.ecosystems.python.suffixes import extension_suffixes
 from layerforge.target import Target
 from layerforge.tree import FileEntry, Tree
 
@@ -34,7 +36,7 @@ _MOST_SOURCE: Final = 10 << 20  # bytes
 _NATIVE: Final = re.compile(r"(?P<module>\w+)(?P<suffix>(?:\.[^/]+)?\.(?:so|pyd))")
 # A function with all that is indented below it, and what closes its parameters.
 _FUNCTION: Final = re.compile(
-    r"^([ \t]*)(?:async )?def .*(?:\n(?:\1[ \t].*|\1\).*|[ \t]*(?:#.*)?$))*",
+    r"^([ \t]*)(?:async )?def (\w*).*(?:\n(?:\1[ \t].*|\1\).*|[ \t]*(?:#.*)?$))*",
     re.MULTILINE,
 )
 _QUOTED: Final = re.compile(r"[\"'/]([\w.+-]+\.(?:so|dylib|dll)(?:\.[\d.]+)?)[\"']")
@@ -47,13 +49,16 @@ def find_loaded(tree: Tree, target: Target) -> frozenset[str]:
     for the target, where it stands in the place of one that would be.
     """
     modules = _Modules(tree=tree, target=target)
-    waiting = deque(one.module for one in find_imports(tree.entries, target))
+    waiting = deque(_Asked(one.module) for one in find_imports(tree.entries, target))
+    names: dict[str, frozenset[str]] = {}  # that packages set by themselves
     seen: set[str] = set()
     loaded: set[str] = set()
     left = _MOST_SOURCE
     while waiting:
-        name = waiting.popleft()
-        for module in _with_parents(name):
+        asked = waiting.popleft()
+        if asked.attribute in names.get(asked.package, ()):
+            continue
+        for module in _with_parents(asked.module):
             if module in seen:
                 continue
             seen.add(module)
@@ -66,10 +71,21 @@ def find_loaded(tree: Tree, target: Target) -> frozenset[str]:
                 text = _read(source)
                 loaded.update(modules.libraries_named(text, source))
                 package = source.path.endswith("/__init__.py")
-                waiting.extend(_imported(text, module, target, package=package))
+                body = _parsed(text)
+                names[module] = frozenset(names_set(body) if package else ())
+                waiting.extend(_imported(body, text, module, target, package=package))
                 if _is_bootstrap(text, module):
-                    waiting.append(f"{module}.{module.rpartition('.')[2]}")
+                    waiting.append(_Asked(f"{module}.{module.rpartition('.')[2]}"))
     return frozenset(loaded)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A module, or what ``from package import attribute`` takes for one."""
+
+    module: str
+    package: str = ""
+    attribute: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,33 +179,35 @@ def _read(source: FileEntry) -> str:
 
 
 def _imported(
-    text: str, module: str, target: Target, *, package: bool
-) -> Sequence[str]:
-    """Name what running a module imports for certain; perhaps names that are none.
+    body: Sequence[ast.stmt], text: str, module: str, target: Target, *, package: bool
+) -> Sequence[_Asked]:
+    """Give what running a module imports for certain; perhaps names that are none.
 
     Nothing is said of a source that is nested too deeply to be followed.
     """
     try:
-        body = _parsed(text)
-        settled = flags(body, text)
-        certain = _certain(body, target, settled)
-        return tuple(_names_imported(certain, module, package=package))
+        certain = _certain(body, target, flags(body, text))
+        run = takewhile(lambda node: not isinstance(node, ast.Raise), certain)
+        return tuple(_asked(run, module, package=package))
     except RecursionError:
         return ()
 
 
-def _names_imported(
+def _asked(
     certain: Iterable[ast.stmt], module: str, *, package: bool
-) -> Iterator[str]:
+) -> Iterator[_Asked]:
     for node in certain:
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from (_Asked(alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = _base(node.module or "", node.level, module, package=package)
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+            yield _Asked(base)
+            for alias in node.names:
+                part = f"{base}.{alias.name}"
+                own = base == module
+                yield _Asked(part) if own else _Asked(part, base, alias.name)
         elif isinstance(node, ast.Expr | ast.Assign):
-            yield from _by_name(node.value, module, package=package)
+            yield from map(_Asked, _by_name(node.value, module, package=package))
 
 
 def _parsed(text: str) -> Sequence[ast.stmt]:
@@ -199,7 +217,7 @@ def _parsed(text: str) -> Sequence[ast.stmt]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the sources' own escapes
-        for attempt in (_FUNCTION.sub(r"\1def f(): pass", text), text):
+        for attempt in (_FUNCTION.sub(r"\1def \2(): pass", text), text):
             with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
                 return ast.parse(attempt).body
     return ()

@@ -51,7 +51,7 @@ def find_stale_bytecode(tree: Tree, target: Target) -> Iterator[Finding]:
 
 def _weight(entries: Sequence[FileEntry]) -> str:
     size = sum(entry.size for entry in entries)
-    return f"{size} bytes of bytecode ({len(entries)} .pyc)"
+    return f"{size:,} bytes of bytecode ({len(entries)} .pyc)"
 
 
 def _note(message: str, remedy: str) -> Finding:

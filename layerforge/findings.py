@@ -64,7 +64,9 @@ class Waiver:
         """Say whether it speaks of a finding."""
         if finding.check != self.check:
             return False
-        return not self.path or matcher((self.path,))(finding.path)
+        # All of a folder is the folder, too: some findings are about that.
+        pattern = self.path.removesuffix("/**")
+        return not self.path or matcher((pattern,))(finding.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

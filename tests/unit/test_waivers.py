@@ -45,6 +45,14 @@ def test_a_pattern_covers_files_and_what_is_in_folders(
     assert waiver.covers(finding("python/a/x.so")) is covered
 
 
+def test_all_of_a_folder_is_the_folder_too() -> None:
+    waiver = Waiver(check="machine", path="python/a/**", why=WHY)
+
+    assert waiver.covers(finding("python/a"))
+    assert waiver.covers(finding("python/a/b/x.so"))
+    assert not waiver.covers(finding("python/ab"))
+
+
 def test_a_waiver_is_of_one_check() -> None:
     waiver = Waiver(check="machine", why=WHY)
 

@@ -105,8 +105,9 @@ def test_a_forecast_of_libraries_holds_within_2_percent(
 ) -> None:
     forecast, report = weigh_python(words, target)
 
-    assert forecast.predicted
-    assert forecast.total == pytest.approx(report.unzipped, rel=MARGIN)
+    # A mirror that hasn't got a wheel yet may give it whole: all is certain then.
+    margin = MARGIN if forecast.predicted else 0
+    assert forecast.total == pytest.approx(report.unzipped, rel=margin)
     assert {one.name: one.version for one in forecast.packages} == {
         one.name: one.version for one in report.packages
     }
